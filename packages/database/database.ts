@@ -1,0 +1,107 @@
+import { Migration, Migrator } from '@mikro-orm/migrations';
+import { type EntityManager, type MigrationObject, MikroORM, type Options } from '@mikro-orm/postgresql';
+import { PostgresDialect } from 'kysely';
+import { Pool } from 'pg';
+import { PreparingClient } from './statement.ts';
+
+export type { EntityManager } from '@mikro-orm/postgresql';
+
+/** A numbered step of a schema, forwards and backwards. Each statement is one string; a step is one transaction. */
+export interface SchemaStep {
+  /** Sorts: `0001-orders`. Never changed once released. */
+  readonly name: string;
+  readonly up: readonly string[];
+  readonly down: readonly string[];
+}
+
+/** What a service keeps: its entities and the steps that make their tables, oldest first. */
+export interface Schema {
+  readonly entities: NonNullable<Options['entities']>;
+  readonly steps: readonly SchemaStep[];
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly schema: Schema;
+  /** Shown in pg_stat_activity. */
+  readonly name: string;
+  /** Connections at most; 10 when left out. */
+  readonly poolSize?: number;
+  /** A lost connection is reported here; the pool replaces it by itself. */
+  readonly onConnectionError?: (error: Error) => void;
+}
+
+/** One service's database. Opening does not connect; the first use does. */
+export interface Database extends AsyncDisposable {
+  readonly orm: MikroORM;
+  readonly pool: Pool;
+  readonly schema: Schema;
+  /** A unit of work for reading, outside of any transaction. */
+  read(): EntityManager;
+  /** One transaction with its own unit of work, which is flushed before the commit. */
+  transaction<T>(work: (em: EntityManager) => Promise<T>): Promise<T>;
+  /** Rejects when the database can't be used now. */
+  probe(): Promise<void>;
+}
+
+/** Opens a service's database. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const pool = new Pool({
+    connectionString: options.url,
+    max: options.poolSize ?? 10,
+    application_name: options.name,
+    Client: PreparingClient,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    // A backend whose client vanished mid-transaction must not hold its locks for ever.
+    idle_in_transaction_session_timeout: 30_000,
+  });
+  const report = options.onConnectionError ?? (() => undefined);
+  pool.on('error', report);
+  pool.on('connect', (client) => {
+    client.on('error', report);
+  });
+  const orm = await MikroORM.init({
+    entities: options.schema.entities,
+    discovery: { warnWhenNoEntities: false },
+    driverOptions: new PostgresDialect({ pool }),
+    dbName: new URL(options.url).pathname.slice(1),
+    extensions: [Migrator],
+    migrations: {
+      migrationsList: options.schema.steps.map(asMigration),
+      tableName: 'schema_step',
+      snapshot: false,
+      silent: true,
+      allOrNothing: false,
+    },
+    // The ORM's own log would print values; what matters is measured and traced elsewhere.
+    debug: false,
+  });
+  return {
+    orm,
+    pool,
+    schema: options.schema,
+    read: () => orm.em.fork(),
+    transaction: (work) => orm.em.fork().transactional(work),
+    async probe() {
+      await pool.query('SELECT 1');
+    },
+    async [Symbol.asyncDispose]() {
+      await orm.close(true);
+    },
+  };
+}
+
+function asMigration(step: SchemaStep): MigrationObject {
+  return {
+    name: step.name,
+    class: class extends Migration {
+      override up() {
+        for (const sql of step.up) this.addSql(sql);
+      }
+      override down() {
+        for (const sql of step.down) this.addSql(sql);
+      }
+    },
+  };
+}
