@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto';
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  fromJsonString,
+  type MessageInitShape,
+  type MessageShape,
+  toJsonString,
+} from '@bufbuild/protobuf';
+import { createValidator } from '@bufbuild/protovalidate';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { v7 } from 'uuid';
+import { topicOf } from './contract.ts';
+import type { ReceivedRecord } from './log.ts';
+
+/**
+ * A fact on its way to the log, as a row of the outbox. On the log it is a CloudEvents 1.0 message in Kafka's binary content mode
+ * (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md).
+ */
+export interface Fact {
+  /** `ce_id`, a UUID of version 7. */
+  readonly id: string;
+  readonly topic: string;
+  readonly key: string;
+  /** `ce_type`: the message's full name. */
+  readonly type: string;
+  readonly payload: Uint8Array;
+  readonly contentType: string;
+  /** W3C trace context of whoever told it. */
+  readonly traceparent: string | null;
+  readonly tracestate: string | null;
+  /** Headers besides those of CloudEvents; dead letters have them. */
+  readonly headers: Readonly<Record<string, string>> | null;
+}
+
+/** What is known of an event besides its message. */
+export interface EventContext {
+  readonly id: string;
+  readonly source: string;
+  readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
+  readonly record: ReceivedRecord;
+}
+
+export const JSON_TYPE = 'application/json';
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+const validator = createValidator();
+
+/** Makes a fact of an event's message. Throws when the message breaks its contract: that is a bug of the teller. */
+export function factOf<Desc extends DescMessage>(
+  schema: Desc,
+  init: MessageInitShape<Desc>,
+  trace: Pick<EventContext, 'traceparent' | 'tracestate'> | undefined,
+): Fact {
+  const message = create(schema, init);
+  const result = validator.validate(schema, message);
+  if (result.kind !== 'valid')
+    throw new Error(`${schema.typeName} breaks its contract: ${String(result.error)}`);
+  const { name, keyField } = topicOf(schema);
+  return {
+    id: v7(),
+    topic: name,
+    key: String((message as Record<string, unknown>)[keyField]),
+    type: schema.typeName,
+    payload: encoder.encode(
+      toJsonString(schema, message, { useProtoFieldName: true, alwaysEmitImplicit: true }),
+    ),
+    contentType: JSON_TYPE,
+    traceparent: trace?.traceparent ?? null,
+    tracestate: trace?.tracestate ?? null,
+    headers: null,
+  };
+}
+
+/**
+ * Reads an event from a record: protobuf JSON with defaults left out, unknown fields and numbers for strings allowed, or binary
+ * protobuf when the content type says so.
+ * @throws ConnectError INVALID_ARGUMENT that names the field and the rule; such a record never gets better.
+ */
+export function decodeEvent<Desc extends DescMessage>(
+  schema: Desc,
+  record: ReceivedRecord,
+): MessageShape<Desc> {
+  const message = parse(schema, record);
+  const result = validator.validate(schema, message);
+  if (result.kind === 'valid') return message as MessageShape<Desc>;
+  const why =
+    result.kind === 'invalid'
+      ? result.violations.map(({ field, message }) => `${fieldPath(field)}: ${message}`).join('; ')
+      : result.error.message;
+  throw new ConnectError(why, Code.InvalidArgument);
+}
+
+function parse<Desc extends DescMessage>(
+  schema: Desc,
+  { value, headers }: ReceivedRecord,
+): MessageShape<Desc> {
+  if (value === null) throw new ConnectError('the record has no value', Code.InvalidArgument);
+  try {
+    const type = headers['content-type'] ?? headers.ce_datacontenttype ?? JSON_TYPE;
+    if (/^application\/(x-)?protobuf\b/.test(type)) return fromBinary(schema, value);
+    if (/^application\/(.+\+)?json\b/.test(type)) {
+      return fromJsonString(schema, decoder.decode(value), { ignoreUnknownFields: true });
+    }
+    throw new Error(`content type ${type} is neither JSON nor protobuf`);
+  } catch (error) {
+    throw new ConnectError(error instanceof Error ? error.message : String(error), Code.InvalidArgument);
+  }
+}
+
+function fieldPath(path: readonly { kind: string }[]): string {
+  return path.map((step) => ('name' in step ? String(step.name) : '[]')).join('.') || 'message';
+}
+
+/**
+ * The identity that the inbox remembers. It is the producer's; a record of a producer that knows nothing of CloudEvents gets one from
+ * its place in the log and its content.
+ */
+export function contextOf(record: ReceivedRecord, logId: string): EventContext {
+  const { headers, topic, partition, offset } = record;
+  const { ce_id: id, ce_source: source } = headers;
+  const own = id !== undefined && source !== undefined;
+  return {
+    id: own
+      ? id
+      : `${logId}/${topic}/${partition}/${offset}/${createHash('sha256')
+          .update(record.value ?? '')
+          .digest('base64url')
+          .slice(0, 16)}`,
+    source: own ? source : 'unknown',
+    traceparent: headers.traceparent,
+    tracestate: headers.tracestate,
+    record,
+  };
+}

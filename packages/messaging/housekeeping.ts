@@ -1,0 +1,84 @@
+import type { Database } from '@tradewind/database/database';
+import { delay } from '@tradewind/process/backoff';
+import type { Logger } from 'pino';
+
+/** Removes what is not needed any more from a service's own tables. */
+export interface Chore {
+  readonly name: string;
+  /** Deletes at most $1 rows; so small a step that it is never in anybody's way. */
+  readonly sql: string;
+}
+
+export interface HousekeepingOptions {
+  readonly database: Database;
+  readonly chores: readonly Chore[];
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Between rounds; ten minutes when left out. */
+  readonly everyMs?: number;
+  /** Rows a step; 2,000 when left out. */
+  readonly step?: number;
+}
+
+/**
+ * The inbox's window. What is done may be forgotten two weeks later: records of most topics are gone after one, and where they are kept for
+ * ever the revision decides. What is dead is kept longer than its dead letter (90 days), which could not be redriven without it.
+ */
+export const inboxChores: readonly Chore[] = [
+  {
+    name: 'inbox: done',
+    sql: `DELETE FROM inbox WHERE ctid = ANY(ARRAY(
+      SELECT ctid FROM inbox WHERE handled_at < clock_timestamp() - interval '14 days' AND state = 'done' LIMIT $1))`,
+  },
+  {
+    name: 'inbox: dead',
+    sql: `DELETE FROM inbox WHERE ctid = ANY(ARRAY(
+      SELECT ctid FROM inbox WHERE handled_at < clock_timestamp() - interval '100 days' LIMIT $1))`,
+  },
+];
+
+const CHORES_LOCK = 7_420_003;
+
+/** Does the chores in rounds until the signal aborts, one process at a time. Failures are logged and wait for the next round. */
+export async function keepHouse(options: HousekeepingOptions): Promise<void> {
+  const { logger, signal, everyMs = 600_000 } = options;
+  while (!signal.aborted) {
+    try {
+      const removed = await cleanOnce(options);
+      if (Object.keys(removed).length > 0) logger.info({ removed }, 'housekeeping');
+    } catch (error) {
+      if (!signal.aborted) logger.warn({ err: error }, 'housekeeping failed; the next round tries again');
+    }
+    await delay(everyMs, signal).catch(() => undefined);
+  }
+}
+
+/** One round. Resolves with the rows removed by each chore that removed any. */
+export async function cleanOnce({
+  database,
+  chores,
+  signal,
+  step = 2_000,
+}: HousekeepingOptions): Promise<Record<string, number>> {
+  const removed: Record<string, number> = {};
+  const client = await database.pool.connect();
+  try {
+    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [
+      CHORES_LOCK,
+    ]);
+    if (!rows[0]?.mine) return removed;
+    try {
+      for (const { name, sql } of chores) {
+        for (let count = step; count === step && !signal.aborted; ) {
+          count = (await client.query(sql, [step])).rowCount ?? 0;
+          if (count > 0) removed[name] = (removed[name] ?? 0) + count;
+        }
+      }
+    } finally {
+      await client.query('SELECT pg_advisory_unlock($1)', [CHORES_LOCK]);
+    }
+  } finally {
+    client.release();
+  }
+  return removed;
+}

@@ -1,0 +1,235 @@
+import { delay, fullJitter } from '@tradewind/process/backoff';
+import { Client } from 'pg';
+import type { Logger } from 'pino';
+import type { EventLog, LogRecord, Producer } from './log.ts';
+
+/** Moves facts from a database's outbox to the log. Every process of a service runs one; at any time one of them owns the outbox. */
+export interface Relay extends AsyncDisposable {
+  /** Says that a transaction with facts has committed, in this process. Cheap; calls that come together are one. */
+  wake(): void;
+  /** What keeps it from sending, for people; undefined when nothing does. */
+  readonly trouble: string | undefined;
+  /** Whether this process owns the outbox now. */
+  readonly owner: boolean;
+}
+
+export interface RelayOptions {
+  /** The service's database. The relay keeps one connection of its own there. */
+  readonly databaseUrl: string;
+  readonly log: EventLog;
+  readonly logger: Logger;
+  /** Rows a turn at most; 2,000 when left out. */
+  readonly batch?: number;
+  /** Milliseconds between looks when nobody wakes it; 1,000 when left out. */
+  readonly pollMs?: number;
+}
+
+/** Held by the outbox's owner for as long as its connection lives. */
+const OWNER_LOCK = 7_420_002;
+/** How soon another process takes over when the owner's connection ends. */
+const OWNER_POLL_MS = 250;
+const CHANNEL = 'tradewind_outbox';
+
+// One round trip a turn: what was sent is deleted and the next rows are read. Both halves see the same snapshot, hence the exception.
+// No "position > last": a smaller position may commit later.
+const TURN = `
+  WITH sent AS (DELETE FROM outbox WHERE position = ANY($1::bigint[]))
+  SELECT position, id, aggregatetype, aggregateid, type, payload, source, content_type, traceparent, tracestate, headers, created_at
+  FROM outbox WHERE position <> ALL($1::bigint[]) ORDER BY position LIMIT $2`;
+
+interface OutboxRow {
+  readonly position: string;
+  readonly id: string;
+  readonly aggregatetype: string;
+  readonly aggregateid: string;
+  readonly type: string;
+  readonly payload: Buffer | null;
+  readonly source: string;
+  readonly content_type: string;
+  readonly traceparent: string | null;
+  readonly tracestate: string | null;
+  readonly headers: Record<string, string> | null;
+  readonly created_at: Date;
+}
+
+/** The CloudEvents record of an outbox row, in Kafka's binary content mode. */
+function recordOf(row: OutboxRow): LogRecord {
+  const headers: Record<string, string> = {
+    ce_specversion: '1.0',
+    ce_id: row.id,
+    ce_type: row.type,
+    ce_source: row.source,
+    ce_time: row.created_at.toISOString(),
+    ce_subject: row.aggregateid,
+    'content-type': row.content_type,
+  };
+  if (row.traceparent) headers.traceparent = row.traceparent;
+  if (row.tracestate) headers.tracestate = row.tracestate;
+  // A dead letter keeps the headers of the record that it was, its id and type among them.
+  return {
+    topic: row.aggregatetype,
+    key: row.aggregateid === '' ? null : row.aggregateid,
+    value: row.payload,
+    headers: row.headers ? { ...headers, ...row.headers } : headers,
+  };
+}
+
+/** Starts a relay. It never gives up: whatever is away is waited for, with backoff, and said in the log. */
+export function startRelay(options: RelayOptions): Relay {
+  const relay = new OutboxRelay(options);
+  void relay.run();
+  return relay;
+}
+
+class OutboxRelay implements Relay {
+  readonly #options: RelayOptions;
+  readonly #stop = new AbortController();
+  readonly #finished = Promise.withResolvers<void>();
+  #wanted = false;
+  #waiting: (() => void) | undefined;
+  #notifying = false;
+  #client: Client | undefined;
+  trouble: string | undefined = 'starting';
+  owner = false;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+  }
+
+  wake(): void {
+    if (this.owner) this.#nudge();
+    else this.#tellOwner();
+  }
+
+  #nudge(): void {
+    this.#wanted = true;
+    this.#waiting?.();
+  }
+
+  /** The owner is another process: one notification on the way at a time, others are merged into the next. */
+  #tellOwner(): void {
+    this.#wanted = true;
+    const client = this.#client;
+    if (!client || this.#notifying) return;
+    this.#notifying = true;
+    this.#wanted = false;
+    void client
+      .query(`NOTIFY ${CHANNEL}`)
+      // Its loss is no harm: the owner polls, and the connection's end is handled where it is read.
+      .catch(() => undefined)
+      .then(() => {
+        this.#notifying = false;
+        if (this.#wanted && !this.owner) this.#tellOwner();
+      });
+  }
+
+  async run(): Promise<void> {
+    const { logger } = this.#options;
+    for (let failures = 0; !this.#stop.signal.aborted; ) {
+      try {
+        await this.#session(() => {
+          failures = 0;
+        });
+      } catch (error) {
+        if (this.#stop.signal.aborted) break;
+        this.trouble = `${error instanceof Error ? error.message : String(error)}`;
+        if (failures === 0 || failures % 10 === 0)
+          logger.warn({ err: error, failures }, 'relay: waiting to go on');
+        await delay(fullJitter(failures++, { baseMs: 50, capMs: 2_000 }), this.#stop.signal).catch(
+          () => undefined,
+        );
+      }
+    }
+    this.#finished.resolve();
+  }
+
+  /** One connection's life: wait for the lock, then move rows until something fails or the end. */
+  async #session(onProgress: () => void): Promise<void> {
+    const client = new Client({
+      connectionString: this.#options.databaseUrl,
+      application_name: 'relay',
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+    });
+    let lost: Error | undefined;
+    const fail = (error?: Error) => {
+      lost ??= error ?? new Error('the relay lost its database connection');
+      this.#waiting?.();
+    };
+    client.on('error', fail);
+    client.on('end', () => fail());
+    client.on('notification', () => {
+      if (this.owner) this.#nudge();
+    });
+    try {
+      await client.connect();
+      await client.query(`LISTEN ${CHANNEL}`);
+      this.#client = client;
+      while (!this.#stop.signal.aborted && !lost && !(await this.#tryOwn(client))) {
+        this.trouble = undefined;
+        onProgress();
+        if (this.#wanted) this.#tellOwner();
+        await this.#pause(OWNER_POLL_MS);
+      }
+      if (lost) throw lost;
+      if (this.#stop.signal.aborted) return;
+      this.owner = true;
+      await using producer = await this.#options.log.producer();
+      await this.#pump(client, producer, () => lost, onProgress);
+    } finally {
+      this.owner = false;
+      this.#client = undefined;
+      client.removeAllListeners('end');
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  async #tryOwn(client: Client): Promise<boolean> {
+    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [
+      OWNER_LOCK,
+    ]);
+    return rows[0]?.mine ?? false;
+  }
+
+  async #pump(
+    client: Client,
+    producer: Producer,
+    lost: () => Error | undefined,
+    onProgress: () => void,
+  ): Promise<void> {
+    const { batch = 2_000, pollMs = 1_000 } = this.#options;
+    let sent: string[] = [];
+    while (true) {
+      this.#wanted = false;
+      // A failure between append and delete repeats the rows; the inbox absorbs that.
+      const { rows } = await client.query<OutboxRow>({ name: 'turn', text: TURN, values: [sent, batch] });
+      sent = [];
+      this.trouble = undefined;
+      onProgress();
+      if (this.#stop.signal.aborted) return;
+      if (rows.length > 0) {
+        await producer.append(rows.map(recordOf));
+        sent = rows.map(({ position }) => position);
+      } else if (!this.#wanted) await this.#pause(pollMs);
+      const error = lost();
+      if (error) throw error;
+    }
+  }
+
+  /** Until somebody wakes it, or the time is over. */
+  async #pause(ms: number): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    this.#waiting = resolve;
+    await promise;
+    clearTimeout(timer);
+    this.#waiting = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#waiting?.();
+    await this.#finished.promise;
+  }
+}

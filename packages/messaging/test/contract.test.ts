@@ -1,0 +1,82 @@
+import { globSync, readFileSync } from 'node:fs';
+import { create } from '@bufbuild/protobuf';
+import {
+  OrderCanceledSchema,
+  OrderCreatedSchema,
+  OrderedLineSchema,
+} from '@tradewind/contracts/order/v1/events';
+import { ProductCreatedSchema } from '@tradewind/contracts/product/v1/events';
+import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
+import { topicOf, topicSpecs } from '@tradewind/messaging/contract';
+import { contextOf, decodeEvent, factOf } from '@tradewind/messaging/event';
+import type { ReceivedRecord } from '@tradewind/messaging/log';
+import { expect, test } from 'vitest';
+
+const record = (value: string | Uint8Array, headers: Record<string, string> = {}): ReceivedRecord => ({
+  topic: 't',
+  key: 'k',
+  value: Buffer.from(value),
+  headers,
+  partition: 0,
+  offset: 0n,
+  appendedAt: new Date(0),
+});
+
+test('name, key and retention of a topic come from the contract', () => {
+  expect(topicOf(OrderCreatedSchema)).toEqual({
+    name: 'order.created',
+    keyField: 'orderId',
+    retentionMs: 7 * 24 * 3600_000,
+  });
+  expect(topicOf(ProductCreatedSchema)).toEqual({
+    name: 'product.created',
+    keyField: 'productId',
+    retentionMs: null,
+  });
+  expect(() => topicOf(OrderedLineSchema)).toThrow('tradewind.order.v1.OrderedLine names no topic');
+});
+
+test('a service gets its topics, the dead-letter topics of what it hears, and its redrive topic', () => {
+  const names = topicSpecs('order', [OrderCreatedSchema], [StockReservedSchema]).map(({ name }) => name);
+  expect(names).toEqual(['order.created', 'stock.reserved', 'stock.reserved.dlq', 'order.redrive']);
+});
+
+test('every event’s example in its contract is accepted, and written again as it stands', () => {
+  const schemas = [
+    OrderCreatedSchema,
+    OrderCanceledSchema,
+    StockReservedSchema,
+    StockExceededAmountSchema,
+    ProductCreatedSchema,
+  ];
+  const protos = globSync('proto/tradewind/*/v1/events.proto')
+    .map((path) => readFileSync(path, 'utf8'))
+    .join('\n');
+  for (const schema of schemas) {
+    const [, example] =
+      new RegExp(`// Example:\\n// (\\{.*\\})\\nmessage ${schema.name} `).exec(protos) ?? [];
+    if (!example) throw new Error(`${schema.name} has no example`);
+    const message = decodeEvent(schema, record(example));
+    const fact = factOf(schema, message as never, undefined);
+    expect(String(Buffer.from(fact.payload))).toBe(example);
+  }
+});
+
+test('a fact that breaks its contract is never written', () => {
+  expect(() => factOf(OrderCanceledSchema, { orderId: 'nonsense' }, undefined)).toThrow(
+    'tradewind.order.v1.OrderCanceled breaks its contract',
+  );
+  expect(create(OrderCanceledSchema).orderId).toBe('');
+});
+
+test('an event without an id of its own gets one from its place and content', () => {
+  const plain = contextOf(record('{}'), 'log-1');
+  expect(plain.id).toMatch(/^log-1\/t\/0\/0\/[\w-]{16}$/);
+  expect(contextOf(record('{}'), 'log-1').id).toBe(plain.id);
+  expect(contextOf(record('{ }'), 'log-1').id).not.toBe(plain.id);
+  expect(contextOf(record('{}'), 'log-2').id).not.toBe(plain.id);
+  expect(contextOf(record('{}', { ce_id: 'a', ce_source: 'b' }), 'log-1')).toMatchObject({
+    id: 'a',
+    source: 'b',
+  });
+});

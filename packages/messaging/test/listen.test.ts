@@ -1,0 +1,278 @@
+import { redriveOf } from '@tradewind/messaging/dead-letter';
+import type { LogRecord } from '@tradewind/messaging/log';
+import { v7 } from 'uuid';
+import { expect, test } from 'vitest';
+import { GROUP, type Ledger, openLedger, orderCreated, rejected } from './ledger.ts';
+
+const lag = async ({ log }: Ledger) =>
+  (await log.lag(GROUP, ['order.created'])).reduce((sum, partition) => sum + partition.lag, 0n);
+const settled = async (ledger: Ledger, customers: readonly string[]) =>
+  await expect
+    .poll(async () => (await ledger.entries()).map((entry) => entry.customerId).toSorted(), {
+      timeout: 10_000,
+    })
+    .toEqual(customers.toSorted());
+
+test('each event takes effect once and tells its fact, and offsets follow', async () => {
+  await using ledger = await openLedger();
+  await using _member = ledger.start();
+  const names = Array.from({ length: 500 }, (_, n) => `c${n}`);
+  await ledger.append(...names.map((name) => orderCreated(name)));
+  await settled(ledger, names);
+  await expect.poll(() => lag(ledger)).toBe(0n);
+  await expect.poll(async () => (await ledger.records('order.confirmed')).length).toBe(500);
+});
+
+test('an event delivered again, in the same batch or later, changes nothing', async () => {
+  await using ledger = await openLedger();
+  await using _member = ledger.start();
+  const twice = orderCreated('twice');
+  await ledger.append(twice, twice, orderCreated('once'));
+  await settled(ledger, ['twice', 'once']);
+  await ledger.append(twice, orderCreated('last'));
+  await settled(ledger, ['twice', 'once', 'last']);
+  await expect.poll(async () => (await ledger.records('order.confirmed')).length).toBe(3);
+});
+
+test('a group that starts again from the beginning handles nothing twice', async () => {
+  await using ledger = await openLedger();
+  const first = ledger.start();
+  await ledger.append(orderCreated('a'), orderCreated('b'));
+  await settled(ledger, ['a', 'b']);
+  await first.stop();
+  await ledger.log.rewind(GROUP, ['order.created']);
+  expect(await lag(ledger)).toBe(2n);
+  await using _second = ledger.start();
+  await ledger.append(orderCreated('c'));
+  await expect.poll(() => lag(ledger)).toBe(0n);
+  await settled(ledger, ['a', 'b', 'c']);
+});
+
+test('a record that does not fit the contract is a dead letter at once, says why, and delays nobody', async () => {
+  await using ledger = await openLedger();
+  await using _member = ledger.start();
+  const good = orderCreated('good');
+  const bad = (value: string, headers = {}): LogRecord => ({
+    ...good,
+    key: v7(),
+    value: Buffer.from(value),
+    headers: {
+      ...good.headers,
+      ce_id: v7(),
+      traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      ...headers,
+    },
+  });
+  await ledger.append(
+    bad('garbage'),
+    bad('{"order_id":"not-a-uuid","lines":[]}'),
+    bad('{}', { 'content-type': 'text/plain' }),
+    { ...bad(''), value: null },
+    good,
+  );
+  await settled(ledger, ['good']);
+  await expect.poll(async () => (await ledger.records('order.created.dlq')).length).toBe(4);
+  const letters = await ledger.records('order.created.dlq');
+  expect(letters.map(({ headers }) => headers.dlq_reason)).toEqual(Array(4).fill('undecodable'));
+  const invalid = letters.find(({ value }) => String(value).includes('not-a-uuid'));
+  expect(invalid?.headers).toMatchObject({
+    dlq_group: GROUP,
+    dlq_attempts: '1',
+    dlq_origin_topic: 'order.created',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+  });
+  expect(invalid?.headers.dlq_error).toMatch(/order_id: .*uuid.*lines/i);
+  expect(invalid?.headers.dlq_origin_partition).toMatch(/^\d+$/);
+  expect(invalid?.headers.dlq_origin_offset).toMatch(/^\d+$/);
+  await expect.poll(() => lag(ledger)).toBe(0n);
+});
+
+test('a message without headers, from a producer that knows nothing of CloudEvents, is handled once', async () => {
+  await using ledger = await openLedger();
+  const bare = { ...orderCreated('bare'), headers: {} };
+  const first = ledger.start();
+  await ledger.append(bare);
+  await settled(ledger, ['bare']);
+  await first.stop();
+  await ledger.log.rewind(GROUP, ['order.created']);
+  await using _second = ledger.start();
+  await ledger.append(orderCreated('next'));
+  await settled(ledger, ['bare', 'next']);
+});
+
+test('binary protobuf, numbers for strings and unknown fields are accepted', async () => {
+  await using ledger = await openLedger();
+  await using _member = ledger.start();
+  const orderId = v7();
+  const json = {
+    order_id: orderId,
+    customer_id: 'json',
+    lines: [{ product_id: 1, quantity: 1, total_price: 5, colour: 'red' }],
+    total_price: 5,
+    new: {},
+  };
+  await ledger.append({
+    topic: 'order.created',
+    key: orderId,
+    value: Buffer.from(JSON.stringify(json)),
+    headers: {},
+  });
+  await settled(ledger, ['json']);
+});
+
+test('a failing event is retried, then a dead letter; later events of its key wait for it, others flow', async () => {
+  await using ledger = await openLedger();
+  const tries: string[] = [];
+  const release = Promise.withResolvers<void>();
+  const key = v7();
+  await using _member = ledger.start(
+    ({ customerId }) => {
+      if (customerId !== 'bad') return;
+      tries.push(customerId);
+      throw new Error('the moon is wrong');
+    },
+    { retry: { attempts: 3, baseMs: 50, capMs: 50 } },
+  );
+  release.resolve();
+  const many = Array.from({ length: 50 }, (_, n) => `other-${n}`);
+  await ledger.append(
+    ...many.slice(0, 25).map((name) => orderCreated(name)),
+    orderCreated('bad', { orderId: key }),
+    orderCreated('follower', { orderId: key }),
+    ...many.slice(25).map((name) => orderCreated(name)),
+  );
+  await settled(ledger, [...many, 'follower']);
+  const order = (await ledger.entries()).map(({ customerId }) => customerId);
+  expect(order.at(-1)).toBe('follower');
+  const [letter, ...more] = await ledger.records('order.created.dlq');
+  expect(more).toEqual([]);
+  expect(letter?.headers).toMatchObject({
+    dlq_reason: 'failed',
+    dlq_error: 'the moon is wrong',
+    dlq_attempts: '3',
+  });
+  // Once in its batch, and three times alone.
+  expect(tries).toHaveLength(4);
+  await expect.poll(() => lag(ledger)).toBe(0n);
+});
+
+test('a handler’s verdict that trying again can’t help is a dead letter at once', async () => {
+  await using ledger = await openLedger();
+  let tries = 0;
+  await using _member = ledger.start(({ customerId }) => {
+    if (customerId !== 'never') return;
+    tries++;
+    throw rejected('an order of the future');
+  });
+  await ledger.append(orderCreated('never'), orderCreated('fine'));
+  await settled(ledger, ['fine']);
+  await expect
+    .poll(async () => (await ledger.records('order.created.dlq'))[0]?.headers)
+    .toMatchObject({
+      dlq_reason: 'rejected',
+      dlq_error: expect.stringContaining('an order of the future'),
+      dlq_attempts: '1',
+    });
+  expect(tries).toBe(2);
+});
+
+test('an event that fails now and then gets through, once', async () => {
+  await using ledger = await openLedger();
+  let calls = 0;
+  await using _member = ledger.start(
+    () => {
+      if (++calls % 3 === 0) throw new Error('every third time');
+    },
+    { retry: { attempts: 50, baseMs: 1, capMs: 2 } },
+  );
+  const names = Array.from({ length: 40 }, (_, n) => `n${n}`);
+  await ledger.append(...names.map((name) => orderCreated(name)));
+  await settled(ledger, names);
+  expect(await ledger.records('order.created.dlq')).toEqual([]);
+});
+
+test('a dead letter is redriven to the group that gave up on it, and doing it twice changes nothing', async () => {
+  await using ledger = await openLedger();
+  let broken = true;
+  await using _member = ledger.start(({ customerId }) => {
+    if (broken && customerId === 'patient') throw rejected('not yet');
+  });
+  await ledger.append(orderCreated('patient'), orderCreated('healthy'));
+  await expect.poll(async () => (await ledger.records('order.created.dlq')).length).toBe(1);
+  const [letter] = await ledger.records('order.created.dlq');
+  if (!letter) throw new Error('no letter');
+
+  await ledger.append(redriveOf(letter));
+  await expect.poll(async () => (await ledger.records('order.created.dlq')).length).toBe(2);
+
+  broken = false;
+  await ledger.append(redriveOf(letter), redriveOf(letter));
+  await ledger.append(redriveOf(letter));
+  await settled(ledger, ['healthy', 'patient']);
+  await ledger.append(orderCreated('after'));
+  await settled(ledger, ['healthy', 'patient', 'after']);
+  const [healthy] = (await ledger.records('order.created')).filter(({ value }) =>
+    String(value).includes('healthy'),
+  );
+  if (!healthy) throw new Error('no record');
+  // A record that was handled does not run again, whatever somebody puts on the redrive topic.
+  await ledger.append(
+    { ...redriveOf({ ...healthy, headers: { ...letter.headers, ...healthy.headers } }) },
+    orderCreated('end'),
+  );
+  await settled(ledger, ['healthy', 'patient', 'after', 'end']);
+});
+
+test('a database that is away is waited for: no dead letter, no lost event, no attempt counted', async () => {
+  await using ledger = await openLedger();
+  await using _member = ledger.start();
+  await ledger.append(orderCreated('before'));
+  await settled(ledger, ['before']);
+  const { pool } = ledger.database;
+  const name = ledger.databaseUrl.split('/').at(-1);
+  const { Client } = await import('pg');
+  const admin = new Client({ connectionString: process.env.TEST_POSTGRES_URL });
+  await admin.connect();
+  try {
+    await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+    await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name]);
+    await ledger.append(...['x', 'y', 'z'].map((customer) => orderCreated(customer)));
+    await expect
+      .poll(async () =>
+        pool.query('SELECT 1').then(
+          () => 'there',
+          () => 'away',
+        ),
+      )
+      .toBe('away');
+    await expect.poll(() => lag(ledger)).toBe(3n);
+  } finally {
+    await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+    await admin.end();
+  }
+  await settled(ledger, ['before', 'x', 'y', 'z']);
+  await expect.poll(async () => (await ledger.records('order.confirmed')).length).toBe(4);
+  expect(await ledger.records('order.created.dlq')).toEqual([]);
+});
+
+test('events of one key are handled in the order of the log, also over a change of members', async () => {
+  await using ledger = await openLedger();
+  const keys = Array.from({ length: 5 }, () => v7());
+  const events = Array.from({ length: 200 }, (_, n) => orderCreated(String(n), { orderId: keys[n % 5]! }));
+  const first = ledger.start();
+  await ledger.append(...events.slice(0, 80));
+  const second = ledger.start();
+  await ledger.append(...events.slice(80, 140));
+  await first.stop();
+  await ledger.append(...events.slice(140));
+  await settled(
+    ledger,
+    events.map((_, n) => String(n)),
+  );
+  await second.stop();
+  const entries = await ledger.entries();
+  for (const key of keys) {
+    const seen = entries.filter(({ orderId }) => orderId === key).map(({ customerId }) => Number(customerId));
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+  }
+});
