@@ -2,6 +2,7 @@ import { Migration, Migrator } from '@mikro-orm/migrations';
 import { type EntityManager, type MigrationObject, MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
 import { Pool } from 'pg';
+import { withoutLosses } from './lost-connections.ts';
 import { PreparingClient } from './statement.ts';
 
 export type { EntityManager } from '@mikro-orm/postgresql';
@@ -27,6 +28,8 @@ export interface DatabaseOptions {
   readonly name: string;
   /** Connections at most; 10 when left out. */
   readonly poolSize?: number;
+  /** Milliseconds that one statement may take before the server gives up on it; 30,000 when left out, 0 for any time. */
+  readonly statementTimeoutMs?: number;
   /** A lost connection is reported here; the pool replaces it by itself. */
   readonly onConnectionError?: (error: Error) => void;
 }
@@ -53,6 +56,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     Client: PreparingClient,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
+    statement_timeout: options.statementTimeoutMs ?? 30_000,
     // A backend whose client vanished mid-transaction must not hold its locks for ever.
     idle_in_transaction_session_timeout: 30_000,
   });
@@ -64,7 +68,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const orm = await MikroORM.init({
     entities: options.schema.entities,
     discovery: { warnWhenNoEntities: false },
-    driverOptions: new PostgresDialect({ pool }),
+    driverOptions: new PostgresDialect({ pool: withoutLosses(pool) }),
     dbName: new URL(options.url).pathname.slice(1),
     extensions: [Migrator],
     migrations: {
@@ -88,6 +92,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     },
     async [Symbol.asyncDispose]() {
       await orm.close(true);
+      // The ORM leaves a pool alone that it did not open.
+      if (!pool.ending) await pool.end();
     },
   };
 }

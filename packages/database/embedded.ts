@@ -1,22 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import {
-  chmod,
-  chown,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { createConnection } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { type Account, accountFor } from './account.ts';
 
 const run = promisify(execFile);
 
@@ -47,6 +36,7 @@ export interface EmbeddedOptions {
 }
 
 const USER = 'postgres';
+const PROGRAMS = ['initdb', 'postgres', 'pg_ctl'] as const;
 /** What keeps acknowledged commits through a power cut; nothing may switch these off. */
 const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' } as const;
 
@@ -77,26 +67,6 @@ async function linkLibraries(native: string): Promise<void> {
   }
 }
 
-/** PostgreSQL refuses to run as root; then it runs as the owner of the data folder, an unprivileged user. */
-async function unprivileged(dataDir: string): Promise<{ uid: number; gid: number } | Record<string, never>> {
-  if (process.getuid?.() !== 0) return {};
-  const passwd = await readFile('/etc/passwd', 'utf8');
-  const find = (name: string) => passwd.split('\n').find((line) => line.startsWith(`${name}:`));
-  const fields = (find('postgres') ?? find('nobody'))?.split(':');
-  const uid = Number(fields?.[2] ?? 65534);
-  const gid = Number(fields?.[3] ?? 65534);
-  await chown(dataDir, uid, gid);
-  return { uid, gid };
-}
-
-/** Whether every folder on the way to `path` lets other users through; names the first that does not. */
-async function closedParent(path: string): Promise<string | undefined> {
-  for (let at = dirname(path); ; at = dirname(at)) {
-    if (((await stat(at)).mode & 0o001) === 0) return at;
-    if (at === dirname(at)) return undefined;
-  }
-}
-
 /**
  * Starts a real PostgreSQL from its npm package on 127.0.0.1, making the data folder first when it is not there.
  * Disposing it stops the server ("fast": connections are ended, data is safe).
@@ -104,24 +74,17 @@ async function closedParent(path: string): Promise<string | undefined> {
  */
 export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const { dataDir, port, onLog, onSpawn, onProgress } = options;
-  const native = await nativeDir();
-  await linkLibraries(native);
-  const bin = (name: string) => join(native, 'bin', name);
-  for (const name of ['initdb', 'postgres', 'pg_ctl']) await chmod(bin(name), 0o755).catch(() => undefined);
+  const installed = await nativeDir();
+  await linkLibraries(installed);
+  for (const name of PROGRAMS) await chmod(join(installed, 'bin', name), 0o755).catch(() => undefined);
+  const account = await accountFor(installed, onProgress);
+  const bin = (name: (typeof PROGRAMS)[number]) => join(account.native, 'bin', name);
   await mkdir(dataDir, { recursive: true });
-  const as = await unprivileged(dataDir);
-  if ('uid' in as) {
-    const closed = (await closedParent(dataDir)) ?? (await closedParent(bin('postgres')));
-    if (closed) {
-      throw new Error(
-        `PostgreSQL can't run as root, and as another user it can't reach through ${closed}: give it mode o+x, or choose another --data folder`,
-      );
-    }
-  }
-  const env = { ...process.env, LD_LIBRARY_PATH: join(native, 'lib'), LC_ALL: 'C', TZ: 'UTC' };
+  await account.own(dataDir);
+  const env = { ...process.env, LD_LIBRARY_PATH: join(account.native, 'lib'), LC_ALL: 'C', TZ: 'UTC' };
   if (!(await readdir(dataDir)).includes('PG_VERSION')) {
     onProgress?.('creating the PostgreSQL data folder');
-    await initialize(dataDir, bin('initdb'), as, env);
+    await initialize(dataDir, bin('initdb'), account, env);
   }
   onProgress?.(`starting PostgreSQL on port ${port}`);
   const settings: Record<string, string> = {
@@ -135,9 +98,10 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     ...options.settings,
     ...DURABLE,
   };
+  const { path, options: as } = account.within(dataDir);
   const child = spawn(
     bin('postgres'),
-    ['-D', dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    ['-D', path, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
     // A process group of its own, so that Ctrl-C reaches the starter alone and it can end things in order.
     { ...as, env, stdio: ['ignore', 'ignore', 'pipe'], detached: process.platform !== 'win32' },
   );
@@ -183,7 +147,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
 async function initialize(
   dataDir: string,
   initdb: string,
-  as: { uid: number; gid: number } | Record<string, never>,
+  account: Account,
   env: NodeJS.ProcessEnv,
 ): Promise<void> {
   const prefix = `${basename(dataDir)}.new-`;
@@ -191,9 +155,10 @@ async function initialize(
     if (name.startsWith(prefix)) await rm(join(dirname(dataDir), name), { recursive: true, force: true });
   }
   const made = await mkdtemp(join(dirname(dataDir), prefix));
-  if ('uid' in as) await chown(made, as.uid, as.gid);
-  await run(initdb, ['-D', made, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-instructions'], {
-    ...as,
+  await account.own(made);
+  const { path, options } = account.within(made);
+  await run(initdb, ['-D', path, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-instructions'], {
+    ...options,
     env,
   });
   await writeFile(join(made, 'pg_hba.conf'), 'host all all 127.0.0.1/32 trust\n');

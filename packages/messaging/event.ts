@@ -10,6 +10,7 @@ import {
 } from '@bufbuild/protobuf';
 import { createValidator } from '@bufbuild/protovalidate';
 import { Code, ConnectError } from '@connectrpc/connect';
+import { currentTraceContext, type TraceContext } from '@tradewind/telemetry/trace-context';
 import { v7 } from 'uuid';
 import { topicOf } from './contract.ts';
 import type { ReceivedRecord } from './log.ts';
@@ -52,7 +53,7 @@ const validator = createValidator();
 export function factOf<Desc extends DescMessage>(
   schema: Desc,
   init: MessageInitShape<Desc>,
-  trace: Pick<EventContext, 'traceparent' | 'tracestate'> | undefined,
+  trace: Pick<EventContext, 'traceparent' | 'tracestate'> | TraceContext = currentTraceContext(),
 ): Fact {
   const message = create(schema, init);
   const result = validator.validate(schema, message);
@@ -68,8 +69,8 @@ export function factOf<Desc extends DescMessage>(
       toJsonString(schema, message, { useProtoFieldName: true, alwaysEmitImplicit: true }),
     ),
     contentType: JSON_TYPE,
-    traceparent: trace?.traceparent ?? null,
-    tracestate: trace?.tracestate ?? null,
+    traceparent: trace.traceparent ?? null,
+    tracestate: trace.tracestate ?? null,
     headers: null,
   };
 }

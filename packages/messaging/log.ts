@@ -90,6 +90,7 @@ export interface Consumer extends AsyncDisposable {
    * The next records of this member's partitions, over all of them, in offset order within each; each `receive` goes on
    * behind the one before, whether or not it was committed. Waits until there are some, without polling delay; resolves
    * with none only when `signal` aborts. Not calling it is back-pressure: nothing is fetched meanwhile, and membership is kept.
+   * One at a time. Waits for a log that is away; rejects once the consumer is disposed.
    */
   receive(signal: AbortSignal): Promise<ReceivedRecord[]>;
   /**
@@ -101,7 +102,7 @@ export interface Consumer extends AsyncDisposable {
   owns(partition: TopicPartition): boolean;
   /** The partitions that this member owns now. */
   assignment(): TopicPartition[];
-  /** Receives nothing more from these partitions until `resume`; they stay owned. */
+  /** Receives nothing more from these partitions until `resume`, or until they are lost; they stay owned. */
   pause(partitions: readonly TopicPartition[]): void;
   resume(partitions: readonly TopicPartition[]): void;
 }
@@ -119,7 +120,7 @@ export interface EventLog extends AsyncDisposable {
   lag(group: string, topics: readonly string[]): Promise<PartitionLag[]>;
   /** Sets a group without live members back to the earliest record of these topics (replay). Rejects while members live. */
   rewind(group: string, topics: readonly string[]): Promise<void>;
-  /** Reads records of one partition from an offset on, outside of any group. At most `limit`. */
+  /** Reads records of one partition from an offset on, outside of any group. At most `limit`, fewer when they are large; none at the end. */
   read(from: Position, limit: number): Promise<ReceivedRecord[]>;
   /** First offset still there and next offset to be taken, of each partition of a topic. */
   bounds(topic: string): Promise<(TopicPartition & { readonly start: bigint; readonly end: bigint })[]>;

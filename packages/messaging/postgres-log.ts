@@ -108,6 +108,7 @@ class PostgresLog implements EventLog {
 
   async consumer({ group, topics, maxRecords = 1_000 }: ConsumerOptions): Promise<Consumer> {
     const { logger, sessionMs = 1_000, handoverMs = 10 * sessionMs, pollMs = 1_000 } = this.#options;
+    if (!(maxRecords >= 1)) throw new ConnectError('maxRecords must be at least 1', Code.InvalidArgument);
     const found = await this.#topics.find([...new Set(topics)]);
     const consumer = new PostgresConsumer({
       database: this.#database,

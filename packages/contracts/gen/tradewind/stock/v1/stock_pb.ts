@@ -424,7 +424,7 @@ export const StockService: GenService<{
   },
   /**
    * AdjustStock adds to what is left, or takes from it. NOT_FOUND for a product that stock does not know,
-   * FAILED_PRECONDITION when less than nothing would be left or the product was deleted.
+   * FAILED_PRECONDITION when less than nothing would be left, or more than 10^15, or the product was deleted.
    *
    * @generated from rpc tradewind.stock.v1.StockService.AdjustStock
    */

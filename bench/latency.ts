@@ -1,0 +1,54 @@
+import { assertCorrect, untilAtRest } from './check.ts';
+import type { PaceAnswer, PaceQuestion } from './load.ts';
+import type { Counter } from './sagas.ts';
+import type { Stage } from './stage.ts';
+import { type Spread, spread } from './statistics.ts';
+
+/** Latency at a fixed rate, from the moment at which each request was due: a late server does not slow the clients down. */
+export interface Latency {
+  /** Orders a second. */
+  readonly rate: number;
+  readonly seconds: number;
+  /** From due to 201, milliseconds. */
+  readonly acceptedMs: Spread;
+  /** From due to settled, milliseconds, looked at every two milliseconds. */
+  readonly settledMs: Spread;
+}
+
+export interface LatencyOptions {
+  readonly rates: readonly number[];
+  readonly seconds: number;
+  readonly clients: number;
+  readonly keys: boolean;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+export async function benchLatency(
+  stage: Stage,
+  counter: Counter,
+  { rates, seconds, clients, keys, signal, say }: LatencyOptions,
+): Promise<Latency[]> {
+  const done: Latency[] = [];
+  for (const rate of rates) {
+    say(`${rate} orders a second for ${seconds} s`);
+    const ask = (seconds: number, customer: string) => {
+      counter.placed += rate * seconds;
+      return stage.load.ask<PaceQuestion, PaceAnswer>({
+        kind: 'pace',
+        rate,
+        orders: rate * seconds,
+        clients,
+        keys,
+        products: stage.products,
+        customer,
+      });
+    };
+    await ask(2, `warm-${rate}`);
+    const { accepted, settled } = await ask(seconds, `pace-${rate}`);
+    await untilAtRest(stage, signal);
+    await assertCorrect(stage, counter.placed);
+    done.push({ rate, seconds, acceptedMs: spread(accepted), settledMs: spread(settled) });
+  }
+  return done;
+}

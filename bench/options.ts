@@ -1,0 +1,84 @@
+import { parseArgs } from 'node:util';
+
+export const PARTS = ['sagas', 'latency', 'relay', 'rpc', 'log', 'memory', 'ready'] as const;
+export type Part = (typeof PARTS)[number];
+
+export interface BenchOptions {
+  readonly only: ReadonlySet<Part>;
+  readonly rounds: number;
+  readonly orders: number;
+  readonly clients: number;
+  readonly keys: boolean;
+  readonly rates: readonly number[];
+  readonly seconds: number;
+  readonly json: string | undefined;
+  readonly profile: string | undefined;
+}
+
+/** A command line that is wrong; the message says what. */
+export class UsageError extends Error {}
+
+export const USAGE = `npm run bench [-- options]: measures on real processes and an embedded PostgreSQL of its own, prints absolutes and ratios.
+
+  --only PARTS      of ${PARTS.join(',')}; all when left out
+  --rounds 5        rounds of sagas, each interleaved with the baseline; other parts take three at most
+  --orders 20000    orders and commits a round
+  --clients 64      HTTP clients, and connections of the baseline
+  --keys            gives each order an Idempotency-Key
+  --rates 200,1000  orders a second of the latency part
+  --seconds 15      how long each rate lasts
+  --json FILE       where the results go; bench/results/<time>.json when left out
+  --profile DIR     CPU profiles of the services
+  --help            this text
+`;
+
+/** Reads the command line, without the program's own name. */
+export function parseOptions(argv: readonly string[]): BenchOptions | 'help' {
+  const values = parse(argv);
+  if (values.help) return 'help';
+  const only = list(values.only);
+  const unknown = only.filter((name) => !PARTS.some((part) => part === name));
+  if (unknown.length > 0) throw new UsageError(`--only takes ${PARTS.join(', ')}, not ${unknown.join(', ')}`);
+  return {
+    only: new Set(PARTS.filter((part) => only.length === 0 || only.includes(part))),
+    rounds: whole('rounds', values.rounds),
+    orders: whole('orders', values.orders),
+    clients: whole('clients', values.clients),
+    keys: values.keys,
+    rates: list(values.rates).map((rate) => whole('rates', rate)),
+    seconds: whole('seconds', values.seconds),
+    json: values.json,
+    profile: values.profile,
+  };
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        only: { type: 'string', default: '' },
+        rounds: { type: 'string', default: '5' },
+        orders: { type: 'string', default: '20000' },
+        clients: { type: 'string', default: '64' },
+        keys: { type: 'boolean', default: false },
+        rates: { type: 'string', default: '200,1000' },
+        seconds: { type: 'string', default: '15' },
+        json: { type: 'string' },
+        profile: { type: 'string' },
+        help: { type: 'boolean', default: false, short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+const list = (text: string) => text.split(',').filter((item) => item !== '');
+
+function whole(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new UsageError(`--${name} takes whole numbers from 1 on, not ${text}`);
+  return value;
+}

@@ -1,0 +1,125 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EventLog } from '@tradewind/messaging/log';
+import { openLog } from '@tradewind/messaging/open-log';
+import { createLogger } from '@tradewind/telemetry/logger';
+import { freePort } from '@tradewind/testing/port';
+import { type Books, openBooks, readCatalogue } from '@tradewind/tools/load/books.ts';
+import { restock } from '@tradewind/tools/load/restock.ts';
+import { services } from '@tradewind/tools/start/services.ts';
+import { type Running, startTradewind } from '@tradewind/tools/start/tradewind.ts';
+import { Client } from 'pg';
+import { startWorker, type Worker } from './worker.ts';
+
+/** The whole system on real processes, with the load and the baseline beside it. */
+export interface Stage {
+  readonly running: Running;
+  readonly load: Worker;
+  readonly baseline: Worker;
+  /** For looking inside, by database: `order`, `stock`, `product`, `baseline`. */
+  readonly look: Readonly<Record<'order' | 'product' | 'stock' | 'baseline', Client>>;
+  readonly log: EventLog;
+  readonly books: Books;
+  /** Ids of the catalogue, each with plenty of stock. */
+  readonly products: readonly number[];
+}
+
+/** Pieces of each product to begin with: no order of a run is refused for want of goods. */
+const PLENTY = 50_000_000;
+
+export interface RunContext {
+  readonly root: string;
+  readonly signal: AbortSignal;
+  readonly force: AbortSignal;
+  readonly say: (line: string) => void;
+  /** Folder for CPU profiles of the services; none are made when left out. */
+  readonly profile: string | undefined;
+}
+
+/** A Tradewind of its own: new data, free ports. */
+export async function startOwn(
+  { root, signal, force, say, profile }: RunContext,
+  dataDir: string,
+): Promise<Running> {
+  const [order = 0, product = 0, stock = 0, postgresPort] = await Promise.all(
+    [1, 2, 3, 4].map(() => freePort()),
+  );
+  const env = { ...process.env };
+  if (profile !== undefined) env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${profile}`;
+  return await startTradewind(
+    {
+      dataDir: join(root, dataDir),
+      ports: { order, product, stock },
+      seed: 'catalogue',
+      databaseUrls: {},
+      host: '127.0.0.1',
+      env,
+      ...(postgresPort !== undefined && { postgresPort }),
+    },
+    { signal, force, say },
+  );
+}
+
+/** Opens the stage; everything that it starts ends with the scope. */
+export async function openStage(scope: AsyncDisposableStack, context: RunContext): Promise<Stage> {
+  if (context.profile !== undefined) mkdirSync(context.profile, { recursive: true });
+  const running = scope.use(await startOwn(context, 'stage'));
+  const { databaseUrls, serviceUrls, eventLogUrl } = running.addresses;
+  const of = (urls: Readonly<Record<string, string>>, name: string) => urls[name] ?? '';
+  const orderDatabase = of(databaseUrls, 'order');
+  const baselineDatabase = Object.assign(new URL(orderDatabase), { pathname: '/baseline' }).href;
+  const order = await connect(scope, orderDatabase);
+  await order.query('CREATE DATABASE baseline');
+  await migrateAsOrder(baselineDatabase, eventLogUrl);
+  const look = {
+    order,
+    product: await connect(scope, of(databaseUrls, 'product')),
+    stock: await connect(scope, of(databaseUrls, 'stock')),
+    baseline: await connect(scope, baselineDatabase),
+  };
+  for (const client of [look.order, look.stock, look.baseline]) await assertDurable(client);
+  const books = openBooks({
+    orderUrl: of(serviceUrls, 'order'),
+    productUrl: of(serviceUrls, 'product'),
+    stockUrl: of(serviceUrls, 'stock'),
+    signal: context.signal,
+    patienceMs: 30_000,
+  });
+  const products = await readCatalogue(books);
+  const plenty = new Map(products.map((id) => [id, PLENTY]));
+  await restock(books, plenty, { key: 'bench', share: 1, signal: context.signal });
+  const logger = createLogger({ service: 'bench', level: 'error', destination: 2 });
+  const log = scope.use(await openLog({ url: eventLogUrl, logger }));
+  const load = scope.use(await startWorker('./load.ts', of(serviceUrls, 'order'), orderDatabase));
+  const baseline = scope.use(await startWorker('./baseline.ts', baselineDatabase));
+  return { running, load, baseline, look, log, books, products };
+}
+
+async function connect(scope: AsyncDisposableStack, url: string): Promise<Client> {
+  const client = new Client({ connectionString: url, application_name: 'bench' });
+  // The server may end first; whoever asks next is told.
+  client.on('error', () => undefined);
+  await client.connect();
+  scope.defer(() => client.end().catch(() => undefined));
+  return client;
+}
+
+/** The order service's own schema, made by its own steps. */
+async function migrateAsOrder(databaseUrl: string, eventLogUrl: string): Promise<void> {
+  const main = services.find(({ name }) => name === 'order')?.main ?? '';
+  const env = { ...process.env, DATABASE_URL: databaseUrl, EVENT_LOG_URL: eventLogUrl };
+  const child = spawn(process.execPath, [main, 'migrate'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`migrating the baseline's database ended with ${code}`);
+}
+
+/** @throws Error unless the server forgets nothing of what it has acknowledged */
+export async function assertDurable(client: Client): Promise<void> {
+  for (const setting of ['fsync', 'full_page_writes', 'synchronous_commit']) {
+    const { rows } = await client.query<Record<string, string>>(`SHOW ${setting}`);
+    if (rows[0]?.[setting] !== 'on')
+      throw new Error(`${setting} is ${rows[0]?.[setting]}: nothing measured so would count`);
+  }
+}

@@ -1,0 +1,113 @@
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { BadRequestSchema } from '@tradewind/contracts/third-party/google/rpc/error_details';
+
+/** One thing that is wrong with a request: where (`lines[0].quantity`) and why. */
+export type FieldViolation = { field: string; error: string };
+
+/** Violations told in one answer; the rest would only make it longer. */
+const maxViolations = 100;
+
+/** INVALID_ARGUMENT with `google.rpc.BadRequest` details; the message is the first violation. */
+export function badRequest(violations: readonly FieldViolation[]): ConnectError {
+  const told = violations.slice(0, maxViolations);
+  const first = told[0];
+  const details = create(BadRequestSchema, {
+    fieldViolations: told.map(({ field, error }) => ({ field, description: error })),
+  });
+  const message = first ? `${first.field ? `${first.field}: ` : ''}${first.error}` : 'the request is not valid';
+  return new ConnectError(message, Code.InvalidArgument, undefined, [
+    { desc: BadRequestSchema, value: details },
+  ]);
+}
+
+/** INVALID_ARGUMENT for one field. */
+export function problem(field: string, error: string): ConnectError {
+  return badRequest([{ field, error }]);
+}
+
+/** The field violations that an error carries, in order. */
+export function violationsOf(error: ConnectError): FieldViolation[] {
+  return error
+    .findDetails(BadRequestSchema)
+    .flatMap((detail) => detail.fieldViolations)
+    .map(({ field, description }) => ({ field, error: description }));
+}
+
+/** The same error with other field names, for a face that names fields differently; anything else as it is. */
+export function renameFields(error: unknown, names: Readonly<Record<string, string>>): unknown {
+  if (!(error instanceof ConnectError) || error.code !== Code.InvalidArgument) return error;
+  const violations = violationsOf(error);
+  if (violations.length === 0) return error;
+  return badRequest(violations.map(({ field, error: text }) => ({ field: names[field] ?? field, error: text })));
+}
+
+const awayCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  // PostgreSQL: too many connections, shutting down, crashed, starting up; serialization failure and deadlock.
+  '53300',
+  '57P01',
+  '57P02',
+  '57P03',
+  '40001',
+  '40P01',
+]);
+
+// node-pg tells these without a code.
+const awayMessages =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end)/;
+
+function isAway(error: Error): boolean {
+  const { code } = error as { code?: unknown };
+  // Class 08 is PostgreSQL's "connection exception".
+  if (typeof code === 'string' && (awayCodes.has(code) || /^08[0-9A-Z]{3}$/.test(code))) return true;
+  return awayMessages.test(error.message);
+}
+
+function* causes(error: unknown): Generator<Error> {
+  let current = error;
+  for (let depth = 0; depth < 5 && current instanceof Error; depth += 1) {
+    yield current;
+    current = current instanceof AggregateError ? current.errors[0] : current.cause;
+  }
+}
+
+/**
+ * What the caller is told of an error. ConnectErrors are kept as they are; a dependency that is away is UNAVAILABLE; an
+ * abort is CANCELED, a timeout DEADLINE_EXCEEDED; anything else is INTERNAL with no word of what it was (`cause` has it).
+ */
+export function toConnectError(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return wellFormed(error);
+  for (const cause of causes(error)) {
+    if (cause instanceof ConnectError) return wellFormed(cause);
+    if (isAway(cause)) {
+      return new ConnectError(
+        'a dependency is away, try again later',
+        Code.Unavailable,
+        undefined,
+        undefined,
+        error,
+      );
+    }
+    if (cause.name === 'TimeoutError') return new ConnectError('deadline exceeded', Code.DeadlineExceeded);
+    if (cause.name === 'AbortError') return new ConnectError('canceled', Code.Canceled);
+  }
+  return new ConnectError('internal error', Code.Internal, undefined, undefined, error);
+}
+
+/** Half a surrogate pair, as from text cut in the middle, can't be sent. */
+function wellFormed(error: ConnectError): ConnectError {
+  if (error.rawMessage.isWellFormed()) return error;
+  const { rawMessage, code, metadata, cause } = error;
+  const copy = new ConnectError(rawMessage.toWellFormed(), code, metadata, undefined, cause);
+  copy.details = error.details;
+  return copy;
+}

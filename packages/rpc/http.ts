@@ -1,0 +1,153 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import AjvCompiler from '@fastify/ajv-compiler';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import type { Logger } from 'pino';
+import { requestIdFrom } from './call.ts';
+import type { HealthState } from './health.ts';
+import { rawError, sendError } from './http-error.ts';
+import type { Limits } from './limits.ts';
+import { isInvoked } from './rest.ts';
+
+export type AppOptions = {
+  server: Server;
+  version: string;
+  health: HealthState;
+  metrics: () => Promise<string>;
+  limits: Limits;
+  logger: Logger;
+};
+
+/** Fastify behind a server that somebody else made, with what every service answers, and the contract's errors. */
+export function createApp(options: AppOptions): FastifyInstance {
+  const { server, limits, logger } = options;
+  const app = Fastify({
+    serverFactory: () => server,
+    loggerInstance: logger as FastifyBaseLogger,
+    // A child logger a request would cost more than the rest of Fastify.
+    childLoggerFactory: () => logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: limits.bodyBytes,
+    genReqId: (request) => requestIdFrom(one(request.headers['x-request-id'])),
+    schemaController: { compilersFactory: { buildValidator } },
+    routerOptions: { maxParamLength: 1_024, ignoreTrailingSlash: true },
+    clientErrorHandler,
+    frameworkErrors: (error, request, reply) => {
+      void sendError(error, request as FastifyRequest, reply as unknown as FastifyReply);
+    },
+  });
+  acceptOnlyJson(app);
+  addHooks(app, options);
+  refuseUnknown(app);
+  app.setErrorHandler(sendError);
+  addProbes(app, options);
+  return app;
+}
+
+function one(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
+}
+
+const ajv = AjvCompiler();
+
+// A body says what its types are, so "1" is no number there; a query or a path can't.
+const buildValidator: AjvCompiler.BuildCompilerFromPool = (schemas, options) => {
+  const shared = { ...options?.customOptions, removeAdditional: false, allErrors: true, keywords: ['example'] };
+  const strict = ajv(schemas, { customOptions: { ...shared, coerceTypes: false } });
+  const coercing = ajv(schemas, { customOptions: { ...shared, coerceTypes: 'array' } });
+  return (route) => ((route as { httpPart?: string }).httpPart === 'body' ? strict : coercing)(route);
+};
+
+function acceptOnlyJson(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    // A POST without arguments may say that its nothing is JSON.
+    if (body === '') done(null, undefined);
+    else parse(request, body as string, done);
+  });
+}
+
+function addHooks(app: FastifyInstance, { health, logger }: AppOptions): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    // A balancer should bring the next request to somebody who stays.
+    if (health.draining) void reply.header('connection', 'close');
+    done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    if (!isInvoked(request)) {
+      const { url = request.url.split('?', 1)[0]?.slice(0, 200) } = request.routeOptions;
+      const line = {
+        method: `${request.method} ${url}`,
+        face: 'http',
+        status: reply.statusCode,
+        duration_ms: Math.round(reply.elapsedTime * 1e3) / 1e3,
+        request_id: request.id,
+        peer: `${request.socket.remoteAddress}:${request.socket.remotePort}`,
+      };
+      if (probes.has(url ?? '')) logger.debug(line);
+      else logger.info(line);
+    }
+    done();
+  });
+}
+
+const probes = new Set(['/healthcheck', '/health/live', '/health/ready', '/metrics']);
+
+function addProbes(app: FastifyInstance, { version, health, metrics }: AppOptions): void {
+  app.get('/healthcheck', () => `OK v${version}`);
+  app.get('/health/live', () => ({ status: 'live' }));
+  app.get('/health/ready', async (_, reply) => {
+    const report = await health.report();
+    return reply.code(report.status === 'unavailable' ? 503 : 200).send(report);
+  });
+  app.get('/metrics', async (_, reply) =>
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics()),
+  );
+}
+
+/** 404 for a path that no route has, 405 with Allow for a method that the path's routes don't have. */
+function refuseUnknown(app: FastifyInstance): void {
+  const routes: { pattern: RegExp; methods: string[] }[] = [];
+  app.addHook('onRoute', ({ url, method }) => {
+    routes.push({ pattern: patternOf(url), methods: [method].flat() });
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const allowed = new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods));
+    const status = allowed.size > 0 ? 405 : 404;
+    if (status === 405) void reply.header('allow', [...allowed].sort().join(', '));
+    const message = status === 405 ? `${request.method} is not allowed here` : 'There is nothing here.';
+    return reply.code(status).send({ status, message, details: [] });
+  });
+}
+
+function patternOf(url: string): RegExp {
+  const source = url
+    .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+    .replace(/:[^/]+/g, '[^/]+')
+    .replaceAll('*', '.*');
+  return new RegExp(`^${source}/?$`);
+}
+
+type ClientError = Error & { code?: string };
+type ErrorSocket = { writable: boolean; destroyed: boolean; end(data: string): void; destroy(error?: Error): void };
+
+function clientErrorHandler(error: ClientError, socket: ErrorSocket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const { _httpMessage: answering } = socket as { _httpMessage?: ServerResponse<IncomingMessage> };
+  // In the middle of an answer, another one would only be taken for a part of it.
+  if (!socket.writable || answering?.headersSent) {
+    socket.destroy(error);
+    return;
+  }
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') socket.end(rawError(408));
+  else if (error.code === 'HPE_HEADER_OVERFLOW') socket.end(rawError(431));
+  else socket.end(rawError(400));
+}

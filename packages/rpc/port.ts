@@ -1,0 +1,123 @@
+import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Server as NetServer, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { rawError } from './http-error.ts';
+import type { Limits } from './limits.ts';
+
+export type Tls = { cert: string | Buffer; key: string | Buffer };
+
+export type PortOptions = {
+  limits: Limits;
+  tls?: Tls | undefined;
+  /** Takes a connection that speaks HTTP/2; none of its bytes have been lost. */
+  onHttp2: (socket: Socket) => void;
+};
+
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+
+export type Port = {
+  readonly server: Server;
+  /** Ends connections that have not said their protocol yet. */
+  endUndecided(): void;
+};
+
+/**
+ * An HTTP/1.1 server (without a request listener) whose port takes HTTP/2 too: in plaintext by the connection's first
+ * bytes, with TLS by ALPN, which prefers HTTP/1.1 where the client offers both.
+ */
+export function createPort({ limits, tls, onHttp2 }: PortOptions): Port {
+  const options = {
+    headersTimeout: Math.min(limits.headersMs, limits.requestMs),
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+  };
+  if (tls === undefined) {
+    const server = createServer(options);
+    const http1 = takeOver(server, 'connection');
+    const undecided = new Set<Socket>();
+    server.on('connection', (socket: Socket) => {
+      undecided.add(socket);
+      peek(socket, limits.peekMs, (protocol) => {
+        undecided.delete(socket);
+        if (protocol === 'http2') onHttp2(socket);
+        else if (protocol === 'http1') http1(socket);
+      });
+    });
+    const endUndecided = () => {
+      for (const socket of undecided) socket.destroy();
+    };
+    return { server, endUndecided };
+  }
+  const server = createTlsServer({
+    ...options,
+    ...tls,
+    minVersion: 'TLSv1.2',
+    handshakeTimeout: limits.peekMs,
+    ALPNCallback: ({ protocols }) => ['http/1.1', 'h2'].find((protocol) => protocols.includes(protocol)),
+  });
+  const http1 = takeOver(server, 'secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.alpnProtocol === 'h2') onHttp2(socket);
+    else http1(socket);
+  });
+  // TLS says the protocol while it shakes hands, for which it has its own timeout.
+  return { server, endUndecided: () => {} };
+}
+
+/** Node's own listener, to be called for the connections that are HTTP/1.1 after all. */
+function takeOver(server: NetServer, event: 'connection' | 'secureConnection'): (socket: Socket) => void {
+  const listeners = server.listeners(event) as ((socket: Socket) => void)[];
+  // A TLS server starts the handshake in a listener for 'connection', which stays.
+  server.removeAllListeners(event);
+  return (socket) => {
+    for (const listener of listeners) listener.call(server, socket);
+  };
+}
+
+type Decide = (protocol: 'http1' | 'http2' | 'none') => void;
+
+/**
+ * Looks at the first bytes of a connection, puts them back all at once, and decides once what they are. Ends a
+ * connection that does not say enough in time.
+ */
+function peek(socket: Socket, timeoutMs: number, decide: Decide): void {
+  let head: Buffer = Buffer.alloc(0);
+  const leave = () => {
+    clearTimeout(timer);
+    socket.off('data', onData);
+    socket.off('end', onEnd);
+    socket.off('close', onClose);
+    socket.off('error', ignore);
+  };
+  const timer = setTimeout(() => {
+    // Who said nothing at all gets no answer.
+    if (head.length > 0 && socket.writable) socket.write(rawError(408));
+    socket.destroy();
+  }, timeoutMs);
+  const onEnd = () => socket.destroy();
+  const onClose = () => {
+    leave();
+    decide('none');
+  };
+  const onData = (chunk: Buffer) => {
+    head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
+    const known = Math.min(head.length, preface.length);
+    const http2 = head.compare(preface, 0, known, 0, known) === 0;
+    if (http2 && known < preface.length) return;
+    leave();
+    socket.pause();
+    socket.unshift(head);
+    decide(http2 ? 'http2' : 'http1');
+    // The HTTP/1.1 parser listens for data, but a paused socket stays so until told; HTTP/2 reads by itself.
+    if (!http2) socket.resume();
+  };
+  socket.on('data', onData);
+  socket.on('end', onEnd);
+  socket.on('close', onClose);
+  socket.on('error', ignore);
+}
+
+// 'close' follows.
+const ignore = (): void => {};

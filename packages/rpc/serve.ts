@@ -1,0 +1,191 @@
+import { once } from 'node:events';
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
+import { createServer as createNetServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { connectFace } from './connect.ts';
+import { GrpcFace } from './grpc.ts';
+import { HealthState, type HealthSource, healthService } from './health.ts';
+import { createApp } from './http.ts';
+import type { Implementation } from './implement.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+import { Metrics } from './metrics.ts';
+import { type Invoke, Pipeline } from './pipeline.ts';
+import { createPort, type Port, type Tls } from './port.ts';
+import { reflectionServices } from './reflection.ts';
+import { warm } from './validate.ts';
+
+export type { HealthReport, HealthSource } from './health.ts';
+export type { Limits } from './limits.ts';
+export type { Invoke } from './pipeline.ts';
+
+export type ServeOptions = {
+  /** The service's name and version, told by `/healthcheck` and `/metrics`. */
+  name: string;
+  version: string;
+  host: string;
+  /** 0 takes any free port; `address` says which. */
+  port: number;
+  /** A second port that speaks gRPC only. */
+  grpcPort?: number | undefined;
+  implementations: readonly Implementation[];
+  /** Adds REST and GraphQL routes; `invoke` runs an implemented RPC for them. */
+  http?: ((app: FastifyInstance, invoke: Invoke) => Promise<void> | void) | undefined;
+  health: HealthSource;
+  /** More Prometheus text for `/metrics`. */
+  metrics?: (() => Promise<string>) | undefined;
+  logger: Logger;
+  /** PEM. All faces speak TLS then, on both ports. */
+  tls?: Tls | undefined;
+  limits?: Partial<Limits> | undefined;
+  /** Aborting it is like `close()`. */
+  signal?: AbortSignal | undefined;
+};
+
+export interface Server extends AsyncDisposable {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly grpcAddress: { readonly host: string; readonly port: number } | undefined;
+  /** `http://127.0.0.1:3000` */
+  readonly url: string;
+  /** Says "not ready", goes on for a moment, lets calls in flight end, stops. Safe to call again. */
+  close(): Promise<void>;
+  /** Resolves when the server has stopped, whoever stopped it. */
+  readonly closed: Promise<void>;
+}
+
+/** Serves every face on one port. Rejects when the port can't be had. */
+export async function serve(options: ServeOptions): Promise<Server> {
+  const { implementations, logger, host } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  for (const { service } of implementations) warm(service);
+
+  const metrics = new Metrics({ service: options.name });
+  const health = new HealthState(options.health);
+  const pipeline = new Pipeline({
+    implementations: withStandard(implementations, health),
+    logger,
+    metrics,
+    deadlineMs: limits.deadlineMs,
+  });
+  let handle = (_request: IncomingMessage, _response: ServerResponse): void => {};
+  const grpc = new GrpcFace(pipeline, limits, logger, (request, response) =>
+    handle(request as unknown as IncomingMessage, response as unknown as ServerResponse),
+  );
+  const port = createPort({ limits, tls: options.tls, onHttp2: (socket) => grpc.accept(socket) });
+  const allMetrics = async () => `${await metrics.text()}${(await options.metrics?.()) ?? ''}`;
+  const app = createApp({ server: port.server, version: options.version, health, metrics: allMetrics, limits, logger });
+  await options.http?.(app, pipeline.invoke);
+  await app.ready();
+
+  const connect = connectFace(pipeline, limits, logger);
+  handle = (request, response) => {
+    if (health.draining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
+    if (!connect(request, response)) app.routing(request, response);
+  };
+  port.server.on('request', handle);
+
+  const sockets = trackSockets(port.server);
+  await listen(port.server, host, options.port);
+  const grpcPort = options.grpcPort === undefined ? undefined : createGrpcPort(grpc, options.tls, limits);
+  if (grpcPort) await listen(grpcPort, host, options.grpcPort ?? 0);
+
+  return running({ options, limits, health, pipeline, grpc, app, port, grpcPort, sockets });
+}
+
+/** The given services and those that every server has, which tell of all of them. */
+function withStandard(implementations: readonly Implementation[], health: HealthState): Implementation[] {
+  const names = implementations.map(({ service }) => service.typeName);
+  const own = [...implementations, healthService(health, names)];
+  return [...own, ...reflectionServices(own.map(({ service }) => service))];
+}
+
+function trackSockets(server: HttpServer): Set<Socket> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+function createGrpcPort(grpc: GrpcFace, tls: Tls | undefined, limits: Limits): NetServer {
+  if (tls === undefined) return createNetServer((socket) => grpc.accept(socket));
+  return createTlsServer({ ...tls, minVersion: 'TLSv1.2', handshakeTimeout: limits.peekMs, ALPNProtocols: ['h2'] }, (socket) =>
+    grpc.accept(socket),
+  );
+}
+
+async function listen(server: NetServer, host: string, port: number): Promise<void> {
+  server.listen({ host, port });
+  await once(server, 'listening');
+}
+
+type Parts = {
+  options: ServeOptions;
+  limits: Limits;
+  health: HealthState;
+  pipeline: Pipeline;
+  grpc: GrpcFace;
+  app: FastifyInstance;
+  port: Port;
+  grpcPort: NetServer | undefined;
+  sockets: Set<Socket>;
+};
+
+function addressOf(server: NetServer): { host: string; port: number } {
+  const { address, port } = server.address() as AddressInfo;
+  return { host: address, port };
+}
+
+function running(parts: Parts): Server {
+  const { options, port, grpcPort } = parts;
+  const { logger, signal } = options;
+  const address = addressOf(port.server);
+  const grpcAddress = grpcPort && addressOf(grpcPort);
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  const url = `${options.tls ? 'https' : 'http'}://${host}:${address.port}`;
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  let closing = false;
+  const close = () => {
+    if (!closing) {
+      closing = true;
+      signal?.removeEventListener('abort', close);
+      drain(parts)
+        .catch((err: unknown) => logger.error({ err }, 'the server did not stop cleanly'))
+        .finally(resolve);
+    }
+    return closed;
+  };
+  logger.info({ url, grpc_port: grpcAddress?.port }, 'serving');
+  logger.warn({ host: address.host }, 'there is no authentication yet: let nobody reach this port who may not do everything');
+  if (signal?.aborted) void close();
+  else signal?.addEventListener('abort', close, { once: true });
+  return { address, grpcAddress, url, close, closed, [Symbol.asyncDispose]: close };
+}
+
+async function drain({ options, limits, health, pipeline, grpc, app, port, grpcPort, sockets }: Parts): Promise<void> {
+  const { logger } = options;
+  health.drain();
+  logger.info({ in_flight: pipeline.inFlight }, 'draining');
+  await new Promise((resolve) => setTimeout(resolve, limits.drainDelayMs));
+
+  // Stops listening and ends HTTP/1.1 connections that rest; those in use end with their answer.
+  const stopped = [port.server, grpcPort].map((server) => server && new Promise((resolve) => server.close(resolve)));
+  // Those that were asked to stay open before the server knew that it would go.
+  const sweep = setInterval(() => port.server.closeIdleConnections(), 50);
+  port.endUndecided();
+  pipeline.endStreams();
+  const late = setTimeout(() => {
+    logger.warn({ in_flight: pipeline.inFlight }, 'calls did not end in time');
+    grpc.destroy();
+    for (const socket of sockets) socket.destroy();
+  }, limits.drainMs);
+  await grpc.drain();
+  await Promise.all(stopped);
+  clearTimeout(late);
+  clearInterval(sweep);
+  grpc.destroy();
+  await app.close();
+  logger.info('stopped');
+}

@@ -1,0 +1,77 @@
+import type { DescMessage } from '@bufbuild/protobuf';
+import type { Database, Schema } from '@tradewind/database/database';
+import type { Chore } from '@tradewind/messaging/housekeeping';
+import type { Subscription } from '@tradewind/messaging/subscription';
+import type { Settings, Values } from '@tradewind/process/environment';
+import { duration, integer, optional, port, serviceSettings } from '@tradewind/process/settings';
+import type { Implementation } from '@tradewind/rpc/implement';
+import type { ServeOptions } from '@tradewind/rpc/serve';
+import type { Logger } from 'pino';
+
+/** The settings that every service takes, with its own default port. */
+export function commonSettings(defaultPort: number) {
+  return {
+    ...serviceSettings,
+    PORT: port(defaultPort),
+    /** A port that speaks gRPC alone, for clients that offer HTTP/1.1 and HTTP/2 over TLS. */
+    GRPC_PORT: optional(port()),
+    /** Where a process that only listens answers /health and /metrics. */
+    HEALTH_PORT: optional(port()),
+    /** PEM files; both or none. */
+    TLS_CERT: optional(textFile()),
+    TLS_KEY: optional(textFile()),
+    /** Connections to the database at most. */
+    DATABASE_POOL: integer({ min: 2, max: 500, fallback: 10 }),
+    /** Attempts at an event that fails, and the bound of the first wait between two. */
+    RETRY_ATTEMPTS: integer({ min: 1, max: 100, fallback: 6 }),
+    RETRY_BASE: duration('200ms'),
+  };
+}
+
+function textFile() {
+  return {
+    rule: 'the path of a file',
+    parse: (value: string) => value || undefined,
+  };
+}
+
+export type CommonConfig = Values<ReturnType<typeof commonSettings>>;
+
+/** What a service's routes and handlers may use. Each takes from it what it needs. */
+export interface ServiceDeps<Config = CommonConfig> {
+  readonly database: Database;
+  /** Says that a transaction that told facts has committed, so that the relay looks at once. */
+  readonly wake: () => void;
+  readonly clock: () => Date;
+  /** A new UUID of version 7. */
+  readonly newId: () => string;
+  readonly logger: Logger;
+  /** Aborted when the process stops. */
+  readonly signal: AbortSignal;
+  readonly config: Config;
+  /** What is opened for the process's life: disposed after the last request, the newest first. */
+  readonly scope: AsyncDisposableStack;
+}
+
+/** A service's table of contents: everything that it answers, hears, tells and keeps is listed here; nothing is discovered. */
+export interface ServiceDefinition<Own extends Settings = Settings> {
+  readonly name: string;
+  readonly version: string;
+  readonly settings: ReturnType<typeof commonSettings> & Own;
+  readonly schema: Schema;
+  /** The events that it tells. */
+  readonly tells: readonly DescMessage[];
+  readonly subscriptions: readonly Subscription[];
+  readonly routes: (deps: ServiceDeps<CommonConfig & Values<Own>>) => readonly Implementation[];
+  /** REST and GraphQL. */
+  readonly http?: (deps: ServiceDeps<CommonConfig & Values<Own>>) => NonNullable<ServeOptions['http']>;
+  /** Besides the inbox's. */
+  readonly chores?: readonly Chore[];
+}
+
+/** Checks a definition's types. */
+export function defineService<Own extends Settings>(
+  definition: ServiceDefinition<Own>,
+): ServiceDefinition<Own> {
+  return definition;
+}

@@ -1,0 +1,203 @@
+import { readFile } from 'node:fs/promises';
+import { type Database, openDatabase } from '@tradewind/database/database';
+import { probeSchema } from '@tradewind/database/migrate';
+import { topicSpecs } from '@tradewind/messaging/contract';
+import { inboxChores, keepHouse } from '@tradewind/messaging/housekeeping';
+import { listen } from '@tradewind/messaging/listen';
+import type { EventLog } from '@tradewind/messaging/log';
+import { openLog } from '@tradewind/messaging/open-log';
+import { type Relay, startRelay } from '@tradewind/messaging/relay';
+import { delay, fullJitter } from '@tradewind/process/backoff';
+import type { Role } from '@tradewind/process/command';
+import type { Settings, Values } from '@tradewind/process/environment';
+import { type Running, together } from '@tradewind/process/together';
+import { type Waits, waitFor } from '@tradewind/process/wait-for';
+import { type Server, serve } from '@tradewind/rpc/serve';
+import type { Logger } from 'pino';
+import { v7 } from 'uuid';
+import type { CommonConfig, ServiceDefinition, ServiceDeps } from './define.ts';
+import { readiness } from './readiness.ts';
+
+export interface RunOptions<Own extends Settings> {
+  readonly definition: ServiceDefinition<Own>;
+  readonly config: CommonConfig & Values<Own>;
+  readonly roles: ReadonlySet<Role>;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  readonly waits: Waits;
+  readonly running: Running;
+  /** Called once the port is open. */
+  readonly onServing?: (server: Server) => void;
+}
+
+/** Opens a service's database as its configuration says. */
+export function openServiceDatabase<Own extends Settings>(
+  { name, schema }: ServiceDefinition<Own>,
+  { DATABASE_URL: url, DATABASE_POOL: poolSize }: CommonConfig,
+  logger: Logger,
+  statementTimeoutMs?: number,
+): Promise<Database> {
+  return openDatabase({
+    ...(statementTimeoutMs !== undefined && { statementTimeoutMs }),
+    url,
+    schema,
+    name,
+    poolSize,
+    onConnectionError: (error) => logger.warn({ err: error }, 'a database connection was lost'),
+  });
+}
+
+/**
+ * Runs a service's roles until the signal aborts. The port opens at once; what is missing is waited for in the background and named by
+ * /health/ready: requests need the database with its schema, listening needs the event log as well.
+ */
+export async function runRoles<Own extends Settings>(options: RunOptions<Own>): Promise<void> {
+  const { definition, config, roles, signal, logger, waits, running } = options;
+  await using scope = new AsyncDisposableStack();
+  const database = scope.use(await openServiceDatabase(definition, config, logger));
+  let relay: Relay | undefined;
+  const deps: ServiceDeps<CommonConfig & Values<Own>> = {
+    database,
+    wake: () => relay?.wake(),
+    clock: () => new Date(),
+    newId: v7,
+    logger,
+    signal,
+    config,
+    scope,
+  };
+  const health = readiness({ database, roles, waits, relay: () => relay });
+  const port = roles.has('serve') ? config.PORT : config.HEALTH_PORT;
+  await together(
+    {
+      ...(port !== undefined && {
+        server: async (signal) => {
+          await using server = await serve({
+            name: definition.name,
+            version: definition.version,
+            host: config.HOST,
+            port,
+            ...(config.GRPC_PORT !== undefined && roles.has('serve') && { grpcPort: config.GRPC_PORT }),
+            ...(await tlsOf(config)),
+            implementations: roles.has('serve') ? definition.routes(deps) : [],
+            ...(roles.has('serve') && definition.http && { http: definition.http(deps) }),
+            health,
+            logger,
+          });
+          options.onServing?.(server);
+          await aborted(signal);
+        },
+      }),
+      messaging: async (signal) => {
+        await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });
+        await waitFor({ name: 'schema', probe: () => probeSchema(database), signal, logger, waits });
+        await using log = await openWhenThere(definition, config, { signal, logger, waits });
+        await using started = startRelay({ databaseUrl: config.DATABASE_URL, log, logger });
+        relay = started;
+        await together(
+          {
+            ...(roles.has('listen') && {
+              listen: (signal) => listenForEver({ ...options, signal }, database, log, () => started.wake()),
+            }),
+            housekeeping: (signal) =>
+              keepHouse({ database, chores: [...inboxChores, ...(definition.chores ?? [])], logger, signal }),
+            relay: aborted,
+          },
+          signal,
+          running,
+        );
+      },
+    },
+    signal,
+    running,
+  );
+}
+
+async function openWhenThere<Own extends Settings>(
+  { name, tells, subscriptions }: ServiceDefinition<Own>,
+  { EVENT_LOG_URL: url }: CommonConfig,
+  { signal, logger, waits }: Pick<RunOptions<Own>, 'signal' | 'logger' | 'waits'>,
+): Promise<EventLog> {
+  let log: EventLog | undefined;
+  const topics = topicSpecs(
+    name,
+    tells,
+    subscriptions.map(({ schema }) => schema),
+  );
+  await waitFor({
+    name: 'event log',
+    probe: async () => {
+      log ??= await openLog({ url, logger });
+      for (const difference of await log.createTopics(topics)) {
+        logger.warn(
+          difference,
+          'a topic has another number of partitions than configured; it is left as it is',
+        );
+      }
+    },
+    signal,
+    logger,
+    waits,
+    probeTimeoutMs: 15_000,
+  });
+  if (!log) throw new Error('unreachable: the wait ended without a log');
+  return log;
+}
+
+/** Listens again, with backoff, when the log was away at the wrong moment. */
+async function listenForEver<Own extends Settings>(
+  { definition, config, logger, signal, waits }: RunOptions<Own>,
+  database: Database,
+  log: EventLog,
+  wake: () => void,
+): Promise<void> {
+  const { name, subscriptions } = definition;
+  if (subscriptions.length === 0) return await aborted(signal);
+  const key = Symbol('listening');
+  for (let failures = 0; !signal.aborted; ) {
+    waits.set(key, {
+      name: 'event log',
+      since: new Date(),
+      attempts: failures,
+      reason: 'joining the consumer group',
+    });
+    try {
+      await listen({
+        group: name,
+        log,
+        database,
+        subscriptions,
+        logger,
+        signal,
+        waits,
+        retry: { attempts: config.RETRY_ATTEMPTS, baseMs: config.RETRY_BASE },
+        onCommit: ({ told }) => {
+          if (told > 0) wake();
+        },
+        onJoined: () => {
+          failures = 0;
+          waits.delete(key);
+          logger.info({ topics: subscriptions.map(({ topic }) => topic) }, 'listening');
+        },
+      });
+    } catch (error) {
+      logger.error({ err: error, failures }, 'listening failed; joining again');
+      await delay(fullJitter(failures++, { baseMs: 100, capMs: 5_000 }), signal).catch(() => undefined);
+    }
+  }
+  waits.delete(key);
+}
+
+async function tlsOf({ TLS_CERT, TLS_KEY }: CommonConfig) {
+  if (TLS_CERT === undefined && TLS_KEY === undefined) return {};
+  if (TLS_CERT === undefined || TLS_KEY === undefined) throw new Error('TLS_CERT and TLS_KEY go together');
+  return { tls: { cert: await readFile(TLS_CERT), key: await readFile(TLS_KEY) } };
+}
+
+/** Resolves when the signal is aborted. */
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,39 @@
+import { migrateDown, migrateUp, migrationStatus } from '@tradewind/database/migrate';
+import { runService } from '@tradewind/process/command';
+import { readEnvironment, type Settings, type Sources, type Values } from '@tradewind/process/environment';
+import { waitFor } from '@tradewind/process/wait-for';
+import type { CommonConfig, ServiceDefinition } from './define.ts';
+import { openServiceDatabase, runRoles } from './open.ts';
+
+/** A service's main: serve, listen, migrate. The only place that reads the process's environment for it. */
+export async function main<Own extends Settings>(definition: ServiceDefinition<Own>): Promise<void> {
+  await runService({
+    name: definition.name,
+    version: definition.version,
+    configure: (sources) => {
+      const config = configOf(definition, sources);
+      return { config, logLevel: config.LOG_LEVEL, shutdownMs: config.SHUTDOWN };
+    },
+    run: ({ config, ...context }) => runRoles({ ...context, definition, config: config.config }),
+    async migrate({ config, direction, print, logger, signal, waits }) {
+      await using database = await openServiceDatabase(definition, config.config, logger, 0);
+      await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });
+      if (direction === 'status') {
+        const { applied, pending } = await migrationStatus(database);
+        for (const { name, at } of applied) print(`applied  ${name}  ${at.toISOString()}`);
+        for (const name of pending) print(`missing  ${name}`);
+        return;
+      }
+      const steps = direction === 'up' ? await migrateUp(database) : await migrateDown(database);
+      print(steps.length === 0 ? 'nothing to do' : `${direction}: ${steps.join(', ')}`);
+    },
+  });
+}
+
+/** Reads a service's configuration. @throws ConfigurationError that lists everything that is wrong */
+export function configOf<Own extends Settings>(
+  definition: ServiceDefinition<Own>,
+  sources: Sources,
+): CommonConfig & Values<Own> {
+  return readEnvironment(definition.settings, sources) as CommonConfig & Values<Own>;
+}

@@ -1,0 +1,33 @@
+const MASK = '***';
+const SECRET_PARAMETER = /^(password|passwd|pwd|secret|token|sslpassword|access_token|api_key)$/i;
+/** `scheme://user:password@`; a password with a raw `/` is not a URL any more, so a port and a path are never taken for one. */
+const CREDENTIALS = /([a-z][a-z0-9+.-]*:\/\/[^\s:@/"'\\]*):[^\s@/"'\\]+@/gi;
+const PARAMETERS =
+  /([?&](?:password|passwd|pwd|secret|token|sslpassword|access_token|api_key)=)[^\s&"'\\]+/gi;
+
+/**
+ * A connection string that may be shown: user, host and database stay, the password and secret parameters become `***`.
+ * What is not a URL is masked whole, for nobody knows where the secret in it begins.
+ */
+export function maskUrl(url: string): string {
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch {
+    return MASK;
+  }
+  // `me:secret@host`, which forgot its scheme, is a URL of scheme `me`.
+  if (!parsed.host) return MASK;
+  if (parsed.password) parsed.password = MASK;
+  for (const name of new Set(parsed.searchParams.keys())) {
+    if (SECRET_PARAMETER.test(name)) parsed.searchParams.set(name, MASK);
+  }
+  return parsed.href;
+}
+
+/** Masks the passwords of every connection string within a longer text, such as a driver's error message. */
+export function maskText(text: string): string {
+  return text.includes('://')
+    ? text.replace(CREDENTIALS, `$1:${MASK}@`).replace(PARAMETERS, `$1${MASK}`)
+    : text;
+}

@@ -1,0 +1,62 @@
+import { must } from './check.ts';
+import { run, type Shell, succeed } from './shell.ts';
+import type { Ports } from './tradewind.ts';
+
+/** User step 5. */
+export const loadSteps = (shell: Shell, ports: Ports) => {
+  const env = {
+    ...shell.env,
+    ORDER_URL: `http://127.0.0.1:${ports.order}`,
+    PRODUCT_URL: `http://127.0.0.1:${ports.product}`,
+    STOCK_URL: `http://127.0.0.1:${ports.stock}`,
+  };
+  const there = { ...shell, env };
+  const measured = (text: string) => {
+    for (const wanted of [
+      /orders\/s/,
+      /sagas\/s/,
+      /p50 .*p95 .*p99/,
+      /\d+ confirmed, \d+ cancelled, 0 stuck/,
+      /all is as it must be/,
+    ])
+      must(wanted.test(text), text);
+    for (const line of text.split('\n'))
+      if (/^(accepted|settled) /.test(line)) process.stdout.write(`    ${line}\n`);
+  };
+  return {
+    async 'npm run load -- --restock 0.9: the whole file, about one order in ten cancelled, a clean audit'() {
+      const { stdout } = await succeed(there, 'npm run load -- --restock 0.9', 300_000);
+      measured(stdout);
+      must(/6919 of 6919 orders/.test(stdout), stdout);
+      const [, cancelled = '0'] = /, (\d+) cancelled/.exec(stdout) ?? [];
+      must(Number(cancelled) > 6_919 * 0.03 && Number(cancelled) < 6_919 * 0.2, stdout);
+    },
+    ...Object.fromEntries(
+      ['rest', 'grpc', 'connect'].map((protocol) => [
+        `npm run load -- --restock 0.9 --limit 1500 --protocol ${protocol}`,
+        async () => {
+          const line = `npm run load -- --restock 0.9 --limit 1500 --protocol ${protocol}`;
+          measured((await succeed(there, line, 300_000)).stdout);
+        },
+      ]),
+    ),
+    async 'npm run load -- --rate 200 --clients 8 --repeat 2 --limit 300'() {
+      const { stdout } = await succeed(
+        there,
+        'npm run load -- --rate 200 --clients 8 --repeat 2 --limit 300',
+        300_000,
+      );
+      must(/600 of 600 orders/.test(stdout), stdout);
+    },
+    async 'npm run audit'() {
+      must(
+        (await succeed(there, 'npm run audit', 120_000)).stdout.includes('all is as it must be'),
+        'not clean',
+      );
+    },
+    async 'npm run audit finds what is off: a run that is not there'() {
+      const { code, text } = await run(there, 'npm run audit -- --run load-nobody-00000000-1x1');
+      must(code === 1, `exit code ${code}\n${text}`);
+    },
+  };
+};

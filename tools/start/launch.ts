@@ -1,0 +1,183 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { appendFileSync, closeSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '@tradewind/database/embedded';
+import { openLog, tailOf } from './logs.ts';
+import { logPath, type StartOptions } from './options.ts';
+import { POSTGRES } from './orphans.ts';
+import type { ServiceSpec } from './services.ts';
+import { type ChildPlan, endOf, type Launched } from './supervisor.ts';
+
+/** Where the services find what they need. */
+export interface Addresses {
+  /** Connection strings by service. */
+  readonly databaseUrls: Readonly<Record<string, string>>;
+  readonly eventLogUrl: string;
+  /** `http://127.0.0.1:3000`, by service. */
+  readonly serviceUrls: Readonly<Record<string, string>>;
+}
+
+/** One process of a service. */
+export interface ServiceProcess {
+  readonly plan: ChildPlan;
+  /** Answers 200 when the process is ready. */
+  readonly readyUrl: string;
+}
+
+/** The processes of a service: one, or one a role. */
+export async function processesOf(
+  spec: ServiceSpec,
+  options: StartOptions,
+  addresses: Addresses,
+): Promise<ServiceProcess[]> {
+  const groups = options.split ? spec.roles.map((role) => [role]) : [spec.roles];
+  return await Promise.all(
+    groups.map(async (roles): Promise<ServiceProcess> => {
+      const name = options.split ? `${spec.name} ${roles.join(' ')}` : spec.name;
+      const env = environmentOf(spec, options, addresses);
+      const serves = roles.includes('serve');
+      const port = serves ? options.ports[spec.name] : await freePort();
+      env[serves ? 'PORT' : 'HEALTH_PORT'] = String(port);
+      return {
+        plan: plan(name, spec, roles, env, options),
+        readyUrl: `${baseUrl(options.host, port)}/health/ready`,
+      };
+    }),
+  );
+}
+
+/** Applies a service's missing schema steps. Rejects with what it wrote when that fails. */
+export async function migrate(
+  spec: ServiceSpec,
+  options: StartOptions,
+  addresses: Addresses,
+  onSpawn: (name: string, pid: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = `${spec.name} migrate`;
+  const { process: child, exited } = spawnService(
+    name,
+    spec,
+    ['migrate'],
+    environmentOf(spec, options, addresses),
+    options,
+  );
+  if (child.pid !== undefined) onSpawn(name, child.pid);
+  const stop = () => child.kill('SIGTERM');
+  signal.addEventListener('abort', stop, { once: true });
+  const end = await exited;
+  signal.removeEventListener('abort', stop);
+  signal.throwIfAborted();
+  if (end !== 'exit code 0') throw new Error(`${name} failed (${end}):\n${tailOf(logPath(options, name))}`);
+}
+
+function plan(
+  name: string,
+  spec: ServiceSpec,
+  roles: readonly string[],
+  env: NodeJS.ProcessEnv,
+  options: StartOptions,
+): ChildPlan {
+  return {
+    name,
+    signals: ['SIGTERM', 'SIGKILL'],
+    async launch(onSpawn) {
+      const launched = spawnService(name, spec, roles, env, options);
+      onSpawn(launched.process);
+      return launched;
+    },
+  };
+}
+
+function spawnService(
+  name: string,
+  spec: ServiceSpec,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  options: StartOptions,
+): Launched {
+  const log = openLog(logPath(options, name));
+  const child: ChildProcess = spawn(process.execPath, [spec.main, ...args], {
+    env,
+    stdio: ['ignore', log, log],
+    // A process group of its own, so that Ctrl-C reaches the starter alone and it can end things in order.
+    detached: process.platform !== 'win32',
+  });
+  closeSync(log);
+  return { process: child, exited: endOf(child) };
+}
+
+function environmentOf(
+  spec: ServiceSpec,
+  { env, host, dataDir }: StartOptions,
+  addresses: Addresses,
+): NodeJS.ProcessEnv {
+  const own: NodeJS.ProcessEnv = {
+    ...env,
+    HOST: host,
+    // Less than the time that it is given before it is ended by force, so that it can say what it waits for.
+    SHUTDOWN: env.SHUTDOWN ?? '5s',
+    // Halves the processor time of every start but the first.
+    NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(dataDir, 'compile-cache'),
+    DATABASE_URL: addresses.databaseUrls[spec.name],
+    EVENT_LOG_URL: addresses.eventLogUrl,
+  };
+  // What is meant for one process must not reach another.
+  delete own.PORT;
+  delete own.HEALTH_PORT;
+  delete own.CONFIG_FILE;
+  for (const called of spec.calls ?? []) own[`${called.toUpperCase()}_URL`] ??= addresses.serviceUrls[called];
+  return own;
+}
+
+/** The address of a port on this machine, for whoever runs on it too. */
+export function baseUrl(host: string, port: number | undefined): string {
+  const local = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `http://${local.includes(':') ? `[${local}]` : local}:${port}`;
+}
+
+/** The embedded PostgreSQL, which is started again when it dies. `server` is the one that was started last. */
+export function postgresPlan(
+  options: StartOptions,
+  say: (line: string) => void,
+): { plan: ChildPlan; server: () => EmbeddedPostgres } {
+  let server: EmbeddedPostgres | undefined;
+  const plan: ChildPlan = {
+    name: POSTGRES,
+    signals: ['SIGINT', 'SIGQUIT'],
+    async launch(onSpawn) {
+      let exited: Promise<string> | undefined;
+      const log = logPath(options, POSTGRES);
+      closeSync(openLog(log));
+      server = await startEmbeddedPostgres({
+        dataDir: join(options.dataDir, 'postgres'),
+        port: options.postgresPort,
+        onLog: (line) => appendFileSync(log, `${line}\n`),
+        onProgress: say,
+        onSpawn(child) {
+          exited = endOf(child);
+          onSpawn(child);
+        },
+      });
+      return { process: server.process, exited: exited ?? endOf(server.process) };
+    },
+  };
+  return {
+    plan,
+    server() {
+      if (!server) throw new Error('PostgreSQL was not started');
+      return server;
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const server = createServer().listen(0, '127.0.0.1', resolve);
+  await promise;
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === 'string') throw new Error('no port was given');
+  return address.port;
+}

@@ -1,0 +1,122 @@
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readEnvironment, type Sources } from '@tradewind/process/environment';
+import { optional, port, postgresUrl, type Setting, text } from '@tradewind/process/settings';
+import { services as allServices, type ServiceSpec, variable } from './services.ts';
+
+/** Everything that a start needs to know. */
+export interface StartOptions {
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly seed: 'none' | 'catalogue';
+  /** `serve` and `listen` of each service as a process each. */
+  readonly split: boolean;
+  readonly host: string;
+  readonly postgresPort: number;
+  /** By service. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** Databases that somebody else runs, by service. */
+  readonly databaseUrls: Readonly<Record<string, string>>;
+  readonly eventLogUrl?: string;
+  readonly services: readonly ServiceSpec[];
+  /** What the children inherit. */
+  readonly env: Sources['env'];
+}
+
+/** A command line that is wrong; the message says what. */
+export class UsageError extends Error {}
+
+/** Reads the command line of the starter, without the program's own name. `help` asks for the usage text instead. */
+export function parseFlags(
+  argv: readonly string[],
+): { dataDir: string; seed: StartOptions['seed']; split: boolean } | 'help' {
+  let values: ReturnType<typeof parse>['values'];
+  try {
+    ({ values } = parse(argv));
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+  if (values.help) return 'help';
+  const { data, seed, split } = values;
+  if (seed !== 'none' && seed !== 'catalogue')
+    throw new UsageError(`--seed must be none or catalogue, not "${seed}"`);
+  return { dataDir: data, seed, split };
+}
+
+function parse(argv: readonly string[]) {
+  return parseArgs({
+    args: [...argv],
+    options: {
+      data: { type: 'string', default: '.tradewind' },
+      seed: { type: 'string', default: 'catalogue' },
+      split: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false, short: 'h' },
+    },
+  });
+}
+
+/**
+ * Completes options from the environment.
+ * @throws ConfigurationError that lists everything that is wrong with it
+ */
+export function startOptions(
+  given: Partial<StartOptions> & { readonly dataDir: string },
+  env: Sources['env'] = process.env,
+): StartOptions {
+  const specs = given.services ?? allServices;
+  const settings: Record<string, Setting<string | number | undefined>> = {
+    HOST: text('127.0.0.1'),
+    TRADEWIND_POSTGRES_PORT: port(54_329),
+    EVENT_LOG_URL: optional(postgresUrl()),
+  };
+  for (const { name, defaultPort } of specs) {
+    settings[variable(name, 'PORT')] = port(defaultPort);
+    settings[variable(name, 'DATABASE_URL')] = optional(postgresUrl());
+  }
+  const values = readEnvironment(settings, { env });
+  const urlOf = (name: string) => (values[name] === undefined ? undefined : String(values[name]));
+  const eventLogUrl = urlOf('EVENT_LOG_URL');
+  const known = specs.flatMap(({ name }) => {
+    const url = urlOf(variable(name, 'DATABASE_URL'));
+    return url === undefined ? [] : [[name, url] as const];
+  });
+  return {
+    seed: 'catalogue',
+    split: false,
+    host: String(values.HOST),
+    postgresPort: Number(values.TRADEWIND_POSTGRES_PORT),
+    ports: Object.fromEntries(specs.map(({ name }) => [name, Number(values[variable(name, 'PORT')])])),
+    databaseUrls: Object.fromEntries(known),
+    ...(eventLogUrl === undefined ? {} : { eventLogUrl }),
+    services: specs,
+    env,
+    ...given,
+    dataDir: resolve(given.dataDir),
+  };
+}
+
+/** Whether the embedded PostgreSQL is needed, that is, whether any address is not given. */
+export function needsPostgres({ services, databaseUrls, eventLogUrl }: StartOptions): boolean {
+  return eventLogUrl === undefined || services.some(({ name }) => databaseUrls[name] === undefined);
+}
+
+/** The log of a process, by its name. */
+export function logPath({ dataDir }: Pick<StartOptions, 'dataDir'>, name: string): string {
+  return join(dataDir, 'logs', `${name.replaceAll(' ', '-')}.log`);
+}
+
+export const USAGE = `npm start [-- options]: PostgreSQL, the databases, the catalogue and every service, until Ctrl-C.
+
+  --data DIR        where the data and the logs are kept; .tradewind when left out
+  --seed catalogue  puts the sample products and their stock in (the default); --seed none does not
+  --split           runs "serve" and "listen" of each service as two processes
+  --help            this text
+
+Environment:
+  PRODUCT_PORT  ORDER_PORT  STOCK_PORT        8080, 3000 and 50051 when left out
+  TRADEWIND_POSTGRES_PORT                     54329 when left out
+  HOST                                        the address to bind; 127.0.0.1 when left out
+  PRODUCT_DATABASE_URL  ORDER_DATABASE_URL  STOCK_DATABASE_URL  EVENT_LOG_URL
+                                              PostgreSQL servers of your own, instead of the one from npm
+  LOG_LEVEL                                   of the services; info when left out
+`;
