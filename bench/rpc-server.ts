@@ -11,7 +11,7 @@ import {
 } from '@tradewind/contracts/order/v1/order';
 import { implement } from '@tradewind/rpc/implement';
 import { serve } from '@tradewind/rpc/serve';
-import { pino } from 'pino';
+import { createLogger } from '@tradewind/telemetry/logger';
 
 let calls = 0;
 
@@ -44,7 +44,7 @@ async function ours(logFile: string): Promise<number> {
     port: 0,
     implementations: [implement(OrderService, handlers)],
     health: { check: async () => ({ status: 'ready', dependencies: {} }) },
-    logger: pino({}, pino.destination({ dest: logFile, sync: false, minLength: 16_000, periodicFlush: 250 })),
+    logger: createLogger({ service: 'order', version: '0', destination: logFile }),
   });
   return server.address.port;
 }

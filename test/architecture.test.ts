@@ -10,7 +10,11 @@ const files = globSync(['packages/**/*.ts', 'services/**/*.ts', 'tools/**/*.ts',
   .filter((path) => !/node_modules|contracts\/gen/.test(path))
   .map((path) => {
     const source = readFileSync(resolve(root, path), 'utf8');
-    const imports = [...source.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name]) => name ?? '');
+    const imports = [
+      ...source.matchAll(
+        /^(?:import|export|\})[^\n'"]*\bfrom '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm,
+      ),
+    ].map((match) => match.slice(1).find((name) => name !== undefined) ?? '');
     return {
       path,
       source,

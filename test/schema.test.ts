@@ -39,6 +39,9 @@ test.each(schemas)('%s: every step has its way back, and nothing is unlogged', a
 
 test('nothing of the log is unlogged', async () => {
   await using server = await createDatabase('log');
-  await using _log = await openLog({ url: server.url, logger: createLogger({ service: 'test', level: 'silent' }) });
+  await using _log = await openLog({
+    url: server.url,
+    logger: createLogger({ service: 'test', level: 'silent' }),
+  });
   expect(await ask(server.url, unlogged)).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { failureKind } from '@tradewind/database/failure';
 import { delay, fullJitter } from '@tradewind/process/backoff';
 import { type Waits, waitFor } from '@tradewind/process/wait-for';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 
 export interface AttemptOptions {
   /** Rejects when the database can't be used now. */

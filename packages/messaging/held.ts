@@ -1,5 +1,5 @@
 import { delay, fullJitter } from '@tradewind/process/backoff';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 import { type Batches, type Incoming, isHopeless } from './batch.ts';
 import type { GivingUp } from './dead-letter.ts';
 import type { ReceivedRecord } from './log.ts';

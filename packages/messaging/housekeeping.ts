@@ -1,6 +1,6 @@
 import type { Database } from '@tradewind/database/database';
 import { delay } from '@tradewind/process/backoff';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 
 /** Removes what is not needed any more from a service's own tables. */
 export interface Chore {

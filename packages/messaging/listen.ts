@@ -1,6 +1,6 @@
 import type { Database } from '@tradewind/database/database';
 import type { Waits } from '@tradewind/process/wait-for';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 import { attempt as attemptOnce } from './attempt.ts';
 import { type Batches, type BatchOutcome, type Incoming, openBatches } from './batch.ts';
 import { redriveTopic } from './contract.ts';

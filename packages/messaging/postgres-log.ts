@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 import type {
   Consumer,
   ConsumerOptions,
@@ -26,7 +26,7 @@ export interface PostgresLogOptions {
   readonly logger: Logger;
   /** Partitions of new topics that do not say; 6 when left out. */
   readonly partitions?: number;
-  /** How long a member that gives no sign of life keeps its partitions, in milliseconds; 1,000 when left out. */
+  /** How long a member that gives no sign of life keeps its partitions, in milliseconds; 2,000 when left out. */
   readonly sessionMs?: number;
   /** How long a partition that goes to another member waits for the commit of what was received, in milliseconds; 10 sessions when left out. */
   readonly handoverMs?: number;
@@ -107,7 +107,7 @@ class PostgresLog implements EventLog {
   }
 
   async consumer({ group, topics, maxRecords = 1_000 }: ConsumerOptions): Promise<Consumer> {
-    const { logger, sessionMs = 1_000, handoverMs = 10 * sessionMs, pollMs = 1_000 } = this.#options;
+    const { logger, sessionMs = 2_000, handoverMs = 10 * sessionMs, pollMs = 1_000 } = this.#options;
     if (!(maxRecords >= 1)) throw new ConnectError('maxRecords must be at least 1', Code.InvalidArgument);
     const found = await this.#topics.find([...new Set(topics)]);
     const consumer = new PostgresConsumer({

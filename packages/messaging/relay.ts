@@ -1,6 +1,6 @@
 import { delay, fullJitter } from '@tradewind/process/backoff';
+import type { Logger } from '@tradewind/telemetry/logger';
 import { Client } from 'pg';
-import type { Logger } from 'pino';
 import type { EventLog, LogRecord, Producer } from './log.ts';
 
 /** Moves facts from a database's outbox to the log. Every process of a service runs one; at any time one of them owns the outbox. */
@@ -35,7 +35,16 @@ const CHANNEL = 'tradewind_outbox';
 const TURN = `
   WITH sent AS (DELETE FROM outbox WHERE position = ANY($1::bigint[]))
   SELECT position, id, aggregatetype, aggregateid, type, payload, source, content_type, traceparent, tracestate, headers, created_at
-  FROM outbox WHERE position <> ALL($1::bigint[]) ORDER BY position LIMIT $2`;
+  FROM (
+    SELECT page.*, sum(page.size) OVER (ORDER BY position) - page.size AS before
+    FROM (
+      SELECT outbox.*, coalesce(octet_length(payload), 0) AS size
+      FROM outbox WHERE position <> ALL($1::bigint[]) ORDER BY position LIMIT $2
+    ) page
+  ) row WHERE before < $3 ORDER BY position`;
+
+/** What one turn reads at most, so that large payloads can't fill the memory; a larger row comes alone. */
+const TURN_BYTES = 16 * 1024 * 1024;
 
 interface OutboxRow {
   readonly position: string;
@@ -202,7 +211,11 @@ class OutboxRelay implements Relay {
     while (true) {
       this.#wanted = false;
       // A failure between append and delete repeats the rows; the inbox absorbs that.
-      const { rows } = await client.query<OutboxRow>({ name: 'turn', text: TURN, values: [sent, batch] });
+      const { rows } = await client.query<OutboxRow>({
+        name: 'turn',
+        text: TURN,
+        values: [sent, batch, TURN_BYTES],
+      });
       sent = [];
       this.trouble = undefined;
       onProgress();

@@ -63,8 +63,7 @@ export abstract class ActiveCall implements Call {
   #finished = false;
   /** performance.now() of the deadline. */
   #deadlineAt: number | undefined;
-  /** Called once when the call is aborted from outside. */
-  onAbort: ((reason: ConnectError) => void) | undefined;
+  #onAbort: ((reason: ConnectError) => void) | undefined;
 
   constructor(face: Face, peer: string, requestId: string | undefined, streaming = false) {
     this.face = face;
@@ -119,14 +118,23 @@ export abstract class ActiveCall implements Call {
     if (this.#aborted || this.#finished) return;
     this.#aborted = reason;
     clearTimeout(this.#timer);
-    this.onAbort?.(reason);
+    this.#onAbort?.(reason);
     this.#controller?.abort(reason);
+  }
+
+  /** Settles with `result`, or as soon as the call is aborted, whichever is first. */
+  race<T>(result: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#aborted) reject(this.#aborted);
+      this.#onAbort = reject;
+      result.then(resolve, reject);
+    });
   }
 
   /** The call is answered: nothing may abort it any more. */
   finish(): void {
     this.#finished = true;
     clearTimeout(this.#timer);
-    this.onAbort = undefined;
+    this.#onAbort = undefined;
   }
 }

@@ -1,5 +1,9 @@
 import type { DescService } from '@bufbuild/protobuf';
-import { type CallOptions, type Client as TypedClient, createClient as createTypedClient } from '@connectrpc/connect';
+import {
+  type CallOptions,
+  createClient as createTypedClient,
+  type Client as TypedClient,
+} from '@connectrpc/connect';
 import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import type { Call } from './call.ts';
 import { grpcTransport } from './grpc-transport.ts';
@@ -17,7 +21,7 @@ export type ClientOptions = {
 
 /** A typed client of one service, over gRPC, on one connection that is made when needed and made again when lost. */
 export interface Client<S extends DescService> extends AsyncDisposable {
-  /** One function a method. Errors are ConnectErrors with their details. */
+  /** One function a method. Errors are ConnectErrors with their details. A stream goes on until its `signal` aborts. */
   readonly call: TypedClient<S>;
   close(): Promise<void>;
 }
@@ -31,7 +35,9 @@ export function createClient<S extends DescService>(service: S, options: ClientO
   const secure = url.protocol === 'https:';
   const channel = new GrpcClient(
     `${url.hostname}:${url.port || (secure ? 443 : 80)}`,
-    secure ? credentials.createSsl(options.ca ? Buffer.from(options.ca) : null) : credentials.createInsecure(),
+    secure
+      ? credentials.createSsl(options.ca ? Buffer.from(options.ca) : null)
+      : credentials.createInsecure(),
     {
       // Pings notice a server that is gone without a word; only while calls are open.
       'grpc.keepalive_time_ms': 20_000,

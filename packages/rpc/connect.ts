@@ -9,18 +9,19 @@ import {
   createContextValues,
   type HandlerContext,
 } from '@connectrpc/connect';
+import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import {
   compressionBrotli,
   compressionGzip,
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
-import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import type { Logger } from 'pino';
 import { ActiveCall, type Face, requestIdFrom } from './call.ts';
 import type { Limits } from './limits.ts';
 import { blameRequest } from './malformed.ts';
-import { type AnyMessage, asItIs, type Pipeline, type Route } from './pipeline.ts';
+import type { Pipeline } from './pipeline.ts';
+import { type AnyMessage, asItIs, type Route } from './route.ts';
 
 type Request = IncomingMessage | Http2ServerRequest;
 type Response = ServerResponse | Http2ServerResponse;
@@ -56,7 +57,12 @@ export function connectFace(pipeline: Pipeline, limits: Limits, logger: Logger):
   };
 }
 
-async function answer(handler: UniversalHandler, request: Request, response: Response, logger: Logger): Promise<void> {
+async function answer(
+  handler: UniversalHandler,
+  request: Request,
+  response: Response,
+  logger: Logger,
+): Promise<void> {
   const startedAt = performance.now();
   const header = request.headers['x-request-id'];
   const origin: Origin = {

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { isFieldError } from '@bufbuild/protobuf/reflect';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema } from '@tradewind/contracts/third-party/google/rpc/error_details';
 
@@ -15,7 +16,9 @@ export function badRequest(violations: readonly FieldViolation[]): ConnectError 
   const details = create(BadRequestSchema, {
     fieldViolations: told.map(({ field, error }) => ({ field, description: error })),
   });
-  const message = first ? `${first.field ? `${first.field}: ` : ''}${first.error}` : 'the request is not valid';
+  const message = first
+    ? `${first.field ? `${first.field}: ` : ''}${first.error}`
+    : 'the request is not valid';
   return new ConnectError(message, Code.InvalidArgument, undefined, [
     { desc: BadRequestSchema, value: details },
   ]);
@@ -24,6 +27,19 @@ export function badRequest(violations: readonly FieldViolation[]): ConnectError 
 /** INVALID_ARGUMENT for one field. */
 export function problem(field: string, error: string): ConnectError {
   return badRequest([{ field, error }]);
+}
+
+/**
+ * INVALID_ARGUMENT for a request that a decoder stumbled over. Its message names the field and holds nothing but what the
+ * caller sent.
+ */
+export function undecodable(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  const message = error instanceof Error ? error.message : 'the request is not decodable';
+  for (const cause of causes(error)) {
+    if (isFieldError(cause)) return problem(cause.field().name, cause.message);
+  }
+  return new ConnectError(message, Code.InvalidArgument);
 }
 
 /** The field violations that an error carries, in order. */
@@ -39,7 +55,9 @@ export function renameFields(error: unknown, names: Readonly<Record<string, stri
   if (!(error instanceof ConnectError) || error.code !== Code.InvalidArgument) return error;
   const violations = violationsOf(error);
   if (violations.length === 0) return error;
-  return badRequest(violations.map(({ field, error: text }) => ({ field: names[field] ?? field, error: text })));
+  return badRequest(
+    violations.map(({ field, error: text }) => ({ field: names[field] ?? field, error: text })),
+  );
 }
 
 const awayCodes = new Set([

@@ -17,7 +17,13 @@ import {
   type Transport,
   type UnaryResponse,
 } from '@connectrpc/connect';
-import { type CallOptions, type Client, type ClientDuplexStream, Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  type CallOptions,
+  type Client,
+  type ClientDuplexStream,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { errorOf } from './grpc-status.ts';
 import type { Retry } from './retry.ts';
 

@@ -1,4 +1,4 @@
-import { type EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import {
   type Http2Server,
   Http2ServerRequest,
@@ -8,25 +8,16 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
-import {
-  type ConnectionInjector,
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerDuplexStream,
-  ServerInterceptingCall,
-  type ServerInterceptingCallInterface,
-  type ServerWritableStream,
-  status,
-} from '@grpc/grpc-js';
+import { type ConnectionInjector, Server, ServerCredentials, ServerInterceptingCall } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
-import { ActiveCall } from './call.ts';
+import { UnaryShortcut } from './grpc-call.ts';
 import { statusOf } from './grpc-status.ts';
+import { streamHandler } from './grpc-stream.ts';
 import type { Limits } from './limits.ts';
 import { codeName } from './metrics.ts';
-import type { AnyMessage, Encode, Pipeline, Route } from './pipeline.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Route } from './route.ts';
 
 export type HttpHandler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
 
@@ -183,157 +174,4 @@ function timeoutMs(header: string): number | undefined {
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
-const encodeBinary: Encode<Buffer> = (response, route) => {
-  const bytes = toBinary(route.method.output, response);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-};
-
-/** What grpc-js's calls of every kind have in common. */
-type Exchange = Pick<ServerInterceptingCallInterface, 'getPeer' | 'getDeadline' | 'sendMetadata'>;
-
-class GrpcCall extends ActiveCall {
-  readonly #exchange: Exchange;
-  readonly #metadata: Metadata;
-  readonly #headers = new Metadata();
-
-  constructor(exchange: Exchange, metadata: Metadata, streaming: boolean) {
-    super('grpc', exchange.getPeer(), first(metadata, 'x-request-id'), streaming);
-    this.#exchange = exchange;
-    this.#metadata = metadata;
-    this.#headers.set('x-request-id', this.requestId);
-    const deadline = exchange.getDeadline();
-    if (typeof deadline === 'number' && Number.isFinite(deadline)) this.expect(deadline - Date.now());
-  }
-
-  header(name: string): string | undefined {
-    return first(this.#metadata, name);
-  }
-
-  setHeader(name: string, value: string): void {
-    this.#headers.set(name, value);
-  }
-
-  /** Does nothing when they are already sent. */
-  sendHeaders(): void {
-    this.#exchange.sendMetadata(this.#headers);
-  }
-
-  status(error: ConnectError): ReturnType<typeof statusOf> {
-    return statusOf(error, this.#headers);
-  }
-
-  /** grpc-js says so after an answer, after a deadline that it answered itself, and when a caller went away. */
-  readonly cancel = (): void => {
-    if (this.finished) return;
-    if (this.timeoutMs() === 0) this.expire();
-    else this.abort(new ConnectError('canceled by the caller', Code.Canceled));
-  };
-}
-
-function first(metadata: Metadata, name: string): string | undefined {
-  const value = metadata.get(name)[0];
-  return value === undefined ? undefined : value.toString();
-}
-
-const ok = { code: status.OK, details: 'OK', metadata: null };
-
-/** Answers unary calls from within an interceptor: grpc-js's own way makes a stream of every call, for a tenth of its cost. */
-class UnaryShortcut extends ServerInterceptingCall {
-  readonly #next: ServerInterceptingCallInterface;
-  readonly #pipeline: Pipeline;
-  readonly #route: Route;
-  #active: GrpcCall | undefined;
-  #body: Buffer | undefined;
-
-  constructor(next: ServerInterceptingCallInterface, pipeline: Pipeline, route: Route) {
-    super(next);
-    this.#next = next;
-    this.#pipeline = pipeline;
-    this.#route = route;
-  }
-
-  override start(): void {
-    const next = this.#next;
-    next.start({
-      onReceiveMetadata: (metadata) => {
-        this.#active = new GrpcCall(next, metadata, false);
-        next.startRead();
-      },
-      onReceiveMessage: (message: Buffer) => {
-        if (this.#body !== undefined) {
-          this.#refuse('there must be one request');
-          return;
-        }
-        this.#body = message;
-        next.startRead();
-      },
-      onReceiveHalfClose: () => this.#answer(),
-      onCancel: () => this.#active?.cancel(),
-    });
-  }
-
-  #answer(): void {
-    const [next, active, body] = [this.#next, this.#active, this.#body];
-    if (active === undefined || body === undefined) {
-      this.#refuse('the request is missing');
-      return;
-    }
-    const decode = () => fromBinary(this.#route.method.input, body);
-    this.#pipeline.unary(this.#route, decode, encodeBinary, active).then(
-      (bytes) => {
-        active.sendHeaders();
-        next.sendMessage(bytes, nothing);
-        // Not after the message is written, as grpc-js does it: so both leave in one packet.
-        next.sendStatus(ok);
-      },
-      (error: ConnectError) => next.sendStatus(active.status(error)),
-    );
-  }
-
-  #refuse(reason: string): void {
-    this.#next.sendStatus(statusOf(new ConnectError(reason, Code.InvalidArgument)));
-  }
-}
-
 const nothing = (): void => {};
-
-function streamHandler(pipeline: Pipeline, route: Route) {
-  return (call: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>): void => {
-    const active = new GrpcCall(call, call.metadata, true);
-    (call as EventEmitter).on('cancelled', active.cancel);
-    send(pipeline.stream(route, requestsOf(call, route), active), call, route, active).then(
-      () => {
-        active.sendHeaders();
-        call.end();
-      },
-      (error: ConnectError) => call.emit('error', active.status(error)),
-    );
-  };
-}
-
-async function* requestsOf(
-  call: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
-  route: Route,
-): AsyncGenerator<AnyMessage> {
-  // Leaving the loop early must not destroy the stream: the answer still goes through it.
-  const bodies = 'request' in call ? [call.request] : call.iterator({ destroyOnReturn: false });
-  for await (const body of bodies) {
-    try {
-      yield fromBinary(route.method.input, body);
-    } catch (error) {
-      throw new ConnectError(String(error), Code.InvalidArgument);
-    }
-  }
-}
-
-async function send(
-  messages: AsyncIterable<AnyMessage>,
-  call: ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>,
-  route: Route,
-  active: GrpcCall,
-): Promise<void> {
-  for await (const message of messages) {
-    active.sendHeaders();
-    if (!call.write(encodeBinary(message, route))) await once(call, 'drain', { signal: active.signal });
-  }
-}

@@ -60,13 +60,15 @@ export function rawError(status: number): string {
 function isFastifyError(error: unknown): error is FastifyError {
   if (!(error instanceof Error)) return false;
   const { validation, statusCode } = error as FastifyError;
-  return validation !== undefined || (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500);
+  return (
+    validation !== undefined || (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+  );
 }
 
 function fastifyErrorBody({ validation, statusCode = 400, message }: FastifyError): ErrorBody {
   if (validation === undefined) return { status: statusCode, message, details: [] };
   const details = validation.slice(0, 100).map((each) => {
-    const missing = each.keyword === 'required' ? String(each.params['missingProperty']) : undefined;
+    const missing = each.keyword === 'required' ? String(each.params.missingProperty) : undefined;
     const field = [fieldPath(each.instancePath), missing].filter(Boolean).join('.');
     return { field, error: missing === undefined ? (each.message ?? 'is not valid') : 'is required' };
   });

@@ -57,7 +57,12 @@ const ajv = AjvCompiler();
 
 // A body says what its types are, so "1" is no number there; a query or a path can't.
 const buildValidator: AjvCompiler.BuildCompilerFromPool = (schemas, options) => {
-  const shared = { ...options?.customOptions, removeAdditional: false, allErrors: true, keywords: ['example'] };
+  const shared = {
+    ...options?.customOptions,
+    removeAdditional: false,
+    allErrors: true,
+    keywords: ['example'],
+  };
   const strict = ajv(schemas, { customOptions: { ...shared, coerceTypes: false } });
   const coercing = ajv(schemas, { customOptions: { ...shared, coerceTypes: 'array' } });
   return (route) => ((route as { httpPart?: string }).httpPart === 'body' ? strict : coercing)(route);
@@ -69,7 +74,7 @@ function acceptOnlyJson(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     // A POST without arguments may say that its nothing is JSON.
     if (body === '') done(null, undefined);
-    else parse(request, body as string, done);
+    else void parse(request, body as string, done);
   });
 }
 
@@ -120,7 +125,9 @@ function refuseUnknown(app: FastifyInstance): void {
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
-    const allowed = new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods));
+    const allowed = new Set(
+      routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods),
+    );
     const status = allowed.size > 0 ? 405 : 404;
     if (status === 405) void reply.header('allow', [...allowed].sort().join(', '));
     const message = status === 405 ? `${request.method} is not allowed here` : 'There is nothing here.';
@@ -137,7 +144,12 @@ function patternOf(url: string): RegExp {
 }
 
 type ClientError = Error & { code?: string };
-type ErrorSocket = { writable: boolean; destroyed: boolean; end(data: string): void; destroy(error?: Error): void };
+type ErrorSocket = {
+  writable: boolean;
+  destroyed: boolean;
+  end(data: string): void;
+  destroy(error?: Error): void;
+};
 
 function clientErrorHandler(error: ClientError, socket: ErrorSocket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
@@ -147,7 +159,9 @@ function clientErrorHandler(error: ClientError, socket: ErrorSocket): void {
     socket.destroy(error);
     return;
   }
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') socket.end(rawError(408));
-  else if (error.code === 'HPE_HEADER_OVERFLOW') socket.end(rawError(431));
-  else socket.end(rawError(400));
+  socket.end(rawError(statusOf[error.code ?? ''] ?? 400));
+  // Time to read it, but no longer: the other side may keep its half open, or never have shaken hands.
+  setTimeout(() => socket.destroy(), 500).unref();
 }
+
+const statusOf: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };

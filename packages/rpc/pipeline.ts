@@ -9,11 +9,12 @@ import {
 } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Logger } from 'pino';
-import type { ActiveCall, Face, Unary } from './call.ts';
-import { type FieldViolation, toConnectError, violationsOf } from './failure.ts';
+import type { ActiveCall, Unary } from './call.ts';
+import { type FieldViolation, toConnectError, undecodable, violationsOf } from './failure.ts';
 import type { Implementation } from './implement.ts';
-import { codeName, type MethodMetrics, type Metrics } from './metrics.ts';
-import { type Check, checkOf } from './validate.ts';
+import { codeName, type Metrics } from './metrics.ts';
+import { respond } from './respond.ts';
+import { type AnyMessage, asItIs, type Encode, type Route, routeOf } from './route.ts';
 
 /**
  * Runs an implemented unary method for another face: validation, deadline, error translation, access log, metrics.
@@ -24,25 +25,6 @@ export type Invoke = <I extends DescMessage, O extends DescMessage>(
   request: MessageInitShape<I>,
   call: ActiveCall,
 ) => Promise<MessageShape<O>>;
-
-export type AnyMessage = MessageShape<DescMessage>;
-
-/** Makes of a response what a face sends. */
-export type Encode<T> = (response: AnyMessage, route: Route) => T;
-
-export const asItIs: Encode<AnyMessage> = (response) => response;
-
-/** A method with all that a call of it needs, made once. */
-export type Route = {
-  readonly method: DescMethod;
-  /** `tradewind.order.v1.OrderService/CreateOrder` */
-  readonly name: string;
-  readonly handler: unknown;
-  readonly check: Check;
-  readonly metrics: Record<Face, MethodMetrics>;
-  /** Writes the access log line of a call that succeeded. */
-  readonly succeeded: Record<Face, Logger>;
-};
 
 export type PipelineOptions = {
   implementations: readonly Implementation[];
@@ -96,7 +78,7 @@ export class Pipeline {
       if (call.timeoutMs() === undefined) call.limit(this.#deadlineMs);
       const request = decoded(decode);
       route.check(request);
-      const init = await untilAborted((route.handler as Unary<DescMessage, DescMessage>)(request, call), call);
+      const init = await call.race((route.handler as Unary<DescMessage, DescMessage>)(request, call));
       const answer = encode(create(route.method.output, init), route);
       this.#end(route, call, 0);
       return answer;
@@ -106,13 +88,17 @@ export class Pipeline {
   }
 
   /** A streaming call: the same, but for the default deadline, and with the log line at its end. */
-  async *stream(route: Route, requests: AsyncIterable<AnyMessage>, call: ActiveCall): AsyncGenerator<AnyMessage> {
+  async *stream(
+    route: Route,
+    requests: AsyncIterable<AnyMessage>,
+    call: ActiveCall,
+  ): AsyncGenerator<AnyMessage> {
     this.#active.add(call);
     const responses = respond(route, requests, call)[Symbol.asyncIterator]();
     let ended = false;
     try {
       for (;;) {
-        const { done, value } = await untilAborted(responses.next(), call);
+        const { done, value } = await call.race(responses.next());
         if (done) break;
         yield create(route.method.output, value);
       }
@@ -138,9 +124,11 @@ export class Pipeline {
   #failed(route: Route, call: ActiveCall, error: unknown): ConnectError {
     const failure = call.aborted ?? toConnectError(error);
     this.#end(route, call, failure.code, failure);
-    if (failure.code === Code.Internal || failure.code === Code.Unknown || failure.code === Code.Unavailable) {
-      const err = failure.cause ?? failure;
-      this.#logger.error({ err, method: route.name, request_id: call.requestId }, 'call failed');
+    const why = { err: failure.cause ?? failure, method: route.name, request_id: call.requestId };
+    if (failure.code === Code.Internal || failure.code === Code.Unknown) {
+      this.#logger.error(why, 'call failed');
+    } else if (failure.code === Code.Unavailable && failure.cause !== undefined) {
+      this.#logger.warn(why, 'a dependency is away');
     }
     return failure;
   }
@@ -167,67 +155,10 @@ export class Pipeline {
 
 const fieldOf = ({ field }: FieldViolation): string => field;
 
-const faces: readonly Face[] = ['grpc', 'grpc-web', 'connect', 'http'];
-
-function routeOf(method: DescMethod, handler: unknown, metrics: Metrics, logger: Logger): Route {
-  const name = `${method.parent.typeName}/${method.name}`;
-  const byFace = <T>(make: (face: Face) => T) =>
-    Object.fromEntries(faces.map((face) => [face, make(face)])) as Record<Face, T>;
-  return {
-    method,
-    name,
-    handler,
-    check: checkOf(method.input),
-    metrics: byFace((face) => metrics.method(name, face)),
-    // What is the same in every line is written as text once; nothing in these lines needs redacting.
-    succeeded: byFace((face) => logger.child({ method: name, face, code: 'OK' }, { redact: [] })),
-  };
-}
-
 function decoded(decode: () => AnyMessage): AnyMessage {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof ConnectError) throw error;
-    // The decoder's message names the field and holds nothing but what the caller sent.
-    const reason = error instanceof Error ? error.message : 'not decodable';
-    throw new ConnectError(reason, Code.InvalidArgument, undefined, undefined, error);
-  }
-}
-
-/** Settles with the handler, or as soon as the call is aborted, whichever is first. */
-function untilAborted<T>(result: Promise<T>, call: ActiveCall): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (call.aborted) reject(call.aborted);
-    call.onAbort = reject;
-    result.then(resolve, reject);
-  });
-}
-
-type Responses = AsyncIterable<MessageInitShape<DescMessage>>;
-
-async function* respond(route: Route, requests: AsyncIterable<AnyMessage>, call: ActiveCall): Responses {
-  const checked = check(route, requests);
-  switch (route.method.methodKind) {
-    case 'server_streaming': {
-      const { value: request, done } = await checked.next();
-      if (done) throw new ConnectError('the request is missing', Code.InvalidArgument);
-      yield* (route.handler as (request: AnyMessage, call: ActiveCall) => Responses)(request, call);
-      return;
-    }
-    case 'bidi_streaming':
-      yield* (route.handler as (requests: AsyncIterable<AnyMessage>, call: ActiveCall) => Responses)(checked, call);
-      return;
-    default: {
-      type Client = (requests: AsyncIterable<AnyMessage>, call: ActiveCall) => Promise<MessageInitShape<DescMessage>>;
-      yield await untilAborted((route.handler as Client)(checked, call), call);
-    }
-  }
-}
-
-async function* check(route: Route, requests: AsyncIterable<AnyMessage>): AsyncGenerator<AnyMessage, undefined> {
-  for await (const request of requests) {
-    route.check(request);
-    yield request;
+    throw undecodable(error);
   }
 }

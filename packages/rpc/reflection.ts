@@ -31,13 +31,15 @@ export function reflectionServices(services: readonly DescService[]): Implementa
   return [
     implement(ServerReflection, {
       async *serverReflectionInfo(requests) {
-        for await (const request of requests) yield { ...echo(request), messageResponse: answer(request.messageRequest, lookup) };
+        for await (const request of requests)
+          yield { ...echo(request), messageResponse: answer(request.messageRequest, lookup) };
       },
     }),
     // The same messages in another package.
     implement(ServerReflectionAlpha, {
       async *serverReflectionInfo(requests) {
-        for await (const request of requests) yield { ...echo(request), messageResponse: answer(request.messageRequest as Question, lookup) };
+        for await (const request of requests)
+          yield { ...echo(request), messageResponse: answer(request.messageRequest as Question, lookup) };
       },
     }),
   ];

@@ -1,6 +1,6 @@
+import { Code, ConnectError } from '@connectrpc/connect';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import { Code, ConnectError } from '@connectrpc/connect';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ActiveCall } from './call.ts';
 

@@ -35,7 +35,8 @@ export class Retry {
       try {
         return await attempt();
       } catch (error) {
-        const pauseMs = Math.random() * Math.min(this.#options.maxMs, this.#options.baseMs * 2 ** (tried - 1));
+        const pauseMs =
+          Math.random() * Math.min(this.#options.maxMs, this.#options.baseMs * 2 ** (tried - 1));
         const mayTry = isTransient(error) && tried < this.#options.attempts && this.#saved >= 1;
         if (!mayTry || signal?.aborted || Date.now() + pauseMs >= deadlineAt) throw error;
         this.#saved -= 1;

@@ -1,12 +1,17 @@
 import { once } from 'node:events';
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
-import { createServer as createNetServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
+import {
+  type AddressInfo,
+  createServer as createNetServer,
+  type Server as NetServer,
+  type Socket,
+} from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { connectFace } from './connect.ts';
 import { GrpcFace } from './grpc.ts';
-import { HealthState, type HealthSource, healthService } from './health.ts';
+import { type HealthSource, HealthState, healthService } from './health.ts';
 import { createApp } from './http.ts';
 import type { Implementation } from './implement.ts';
 import { defaultLimits, type Limits } from './limits.ts';
@@ -74,7 +79,14 @@ export async function serve(options: ServeOptions): Promise<Server> {
   );
   const port = createPort({ limits, tls: options.tls, onHttp2: (socket) => grpc.accept(socket) });
   const allMetrics = async () => `${await metrics.text()}${(await options.metrics?.()) ?? ''}`;
-  const app = createApp({ server: port.server, version: options.version, health, metrics: allMetrics, limits, logger });
+  const app = createApp({
+    server: port.server,
+    version: options.version,
+    health,
+    metrics: allMetrics,
+    limits,
+    logger,
+  });
   await options.http?.(app, pipeline.invoke);
   await app.ready();
 
@@ -111,8 +123,9 @@ function trackSockets(server: HttpServer): Set<Socket> {
 
 function createGrpcPort(grpc: GrpcFace, tls: Tls | undefined, limits: Limits): NetServer {
   if (tls === undefined) return createNetServer((socket) => grpc.accept(socket));
-  return createTlsServer({ ...tls, minVersion: 'TLSv1.2', handshakeTimeout: limits.peekMs, ALPNProtocols: ['h2'] }, (socket) =>
-    grpc.accept(socket),
+  return createTlsServer(
+    { ...tls, minVersion: 'TLSv1.2', handshakeTimeout: limits.peekMs, ALPNProtocols: ['h2'] },
+    (socket) => grpc.accept(socket),
   );
 }
 
@@ -158,20 +171,35 @@ function running(parts: Parts): Server {
     return closed;
   };
   logger.info({ url, grpc_port: grpcAddress?.port }, 'serving');
-  logger.warn({ host: address.host }, 'there is no authentication yet: let nobody reach this port who may not do everything');
+  logger.warn(
+    { host: address.host },
+    'there is no authentication yet: let nobody reach this port who may not do everything',
+  );
   if (signal?.aborted) void close();
   else signal?.addEventListener('abort', close, { once: true });
   return { address, grpcAddress, url, close, closed, [Symbol.asyncDispose]: close };
 }
 
-async function drain({ options, limits, health, pipeline, grpc, app, port, grpcPort, sockets }: Parts): Promise<void> {
+async function drain({
+  options,
+  limits,
+  health,
+  pipeline,
+  grpc,
+  app,
+  port,
+  grpcPort,
+  sockets,
+}: Parts): Promise<void> {
   const { logger } = options;
   health.drain();
   logger.info({ in_flight: pipeline.inFlight }, 'draining');
   await new Promise((resolve) => setTimeout(resolve, limits.drainDelayMs));
 
   // Stops listening and ends HTTP/1.1 connections that rest; those in use end with their answer.
-  const stopped = [port.server, grpcPort].map((server) => server && new Promise((resolve) => server.close(resolve)));
+  const stopped = [port.server, grpcPort].map(
+    (server) => server && new Promise((resolve) => server.close(resolve)),
+  );
   // Those that were asked to stay open before the server knew that it would go.
   const sweep = setInterval(() => port.server.closeIdleConnections(), 50);
   port.endUndecided();

@@ -1,8 +1,15 @@
-import { create, type DescMessage, type DescService, getOption, hasOption, type MessageShape } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMessage,
+  type DescService,
+  getOption,
+  hasOption,
+  type MessageShape,
+} from '@bufbuild/protobuf';
 import { type Path, pathToString } from '@bufbuild/protobuf/reflect';
 import { createValidator, type Violation } from '@bufbuild/protovalidate';
-import { field as fieldRules } from '@tradewind/contracts/third-party/buf/validate/validate';
 import { Code, ConnectError } from '@connectrpc/connect';
+import { field as fieldRules } from '@tradewind/contracts/third-party/buf/validate/validate';
 import { badRequest } from './failure.ts';
 
 const validator = createValidator();

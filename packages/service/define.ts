@@ -6,7 +6,7 @@ import type { Settings, Values } from '@tradewind/process/environment';
 import { duration, integer, optional, port, serviceSettings } from '@tradewind/process/settings';
 import type { Implementation } from '@tradewind/rpc/implement';
 import type { ServeOptions } from '@tradewind/rpc/serve';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 
 /** The settings that every service takes, with its own default port. */
 export function commonSettings(defaultPort: number) {

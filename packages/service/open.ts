@@ -13,7 +13,7 @@ import type { Settings, Values } from '@tradewind/process/environment';
 import { type Running, together } from '@tradewind/process/together';
 import { type Waits, waitFor } from '@tradewind/process/wait-for';
 import { type Server, serve } from '@tradewind/rpc/serve';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 import { v7 } from 'uuid';
 import type { CommonConfig, ServiceDefinition, ServiceDeps } from './define.ts';
 import { readiness } from './readiness.ts';

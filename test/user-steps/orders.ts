@@ -40,6 +40,12 @@ export async function left(shell: Shell, { stock }: Ports, productId: number): P
   return Number(answer.stock.quantity ?? 0);
 }
 
+/** Puts pieces of a product in. */
+export async function putIn(shell: Shell, { stock }: Ports, productId: number, delta: number): Promise<void> {
+  const url = `localhost:${stock}/tradewind.stock.v1.StockService/AdjustStock`;
+  await json(shell, `${url} ${asJson} ${data({ productId, delta })}`);
+}
+
 /** User step 2, with curl alone. */
 export const orderSteps = (shell: Shell, ports: Ports) => ({
   async 'an order by curl: 201, then CONFIRMED, and stock is one less'() {

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { check, equal, eventually, must } from './check.ts';
 import { curl, json } from './curl.ts';
-import { type Order, place, settled } from './orders.ts';
+import { type Order, place, putIn, settled } from './orders.ts';
 import { run, type Shell } from './shell.ts';
 import { isAlive, type Ports, pidOf, type Started, start, stateOf, stop } from './tradewind.ts';
 
@@ -58,6 +58,8 @@ export async function whileItRuns(shell: Shell, ports: Ports, started: Started):
 
 /** Stops, starts again, kills, starts again. Leaves it running. */
 export async function stopAndStartAgain(shell: Shell, ports: Ports, first: Started): Promise<Started> {
+  // The replays before left little of it.
+  await putIn(shell, ports, 7, 1_000);
   const { id } = await settled(shell, ports, (await place(shell, ports, 7, 1)).id);
   const stillThere = async () => {
     equal((await json<Order>(shell, `localhost:${ports.order}/api/v1/orders/${id}`)).status, 'CONFIRMED');

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fullJitter } from '@tradewind/process/backoff';
+import type { Logger } from '@tradewind/telemetry/logger';
 import { Client } from 'pg';
-import type { Logger } from 'pino';
 
 /** Who wants to know what happened in the log. */
 export interface Listener {

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { failureKind } from '@tradewind/database/failure';
+import type { Logger } from '@tradewind/telemetry/logger';
 import { Pool, type PoolClient, type QueryArrayConfig, type QueryArrayResult } from 'pg';
-import type { Logger } from 'pino';
 import { prepareSchema } from './schema.ts';
 
 /** A statement, prepared once a connection under its name. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 import type { Bell } from './bell.ts';
 import { type Database, isPassing } from './database.ts';
 import { type Change, type Held, Holding, type LeaseRow } from './holding.ts';

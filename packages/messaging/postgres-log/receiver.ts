@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { fullJitter } from '@tradewind/process/backoff';
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 import type { ReceivedRecord } from '../log.ts';
 import { type Database, isPassing } from './database.ts';
 import { FETCH, type FetchedRow, fetchValues, type Request, recordOf, requests } from './fetch.ts';

@@ -1,4 +1,4 @@
-import type { Logger } from 'pino';
+import type { Logger } from '@tradewind/telemetry/logger';
 import type { Database } from './database.ts';
 
 const EXPIRING = {

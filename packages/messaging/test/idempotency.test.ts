@@ -213,6 +213,8 @@ describe('a shared transaction', () => {
     expect([...byKey.values()].every((reasons) => reasons.size === 1)).toBe(true);
     expect(new Set([...byKey.values()].flatMap((reasons) => [...reasons]))).toEqual(new Set(written));
     expect(written).toHaveLength(50);
+    // No batch was in another's way and had to be done again, one by one.
+    expect(batches.reduce((sum, size) => sum + size, 0)).toBe(keys.length);
   });
 });
 

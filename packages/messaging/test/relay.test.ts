@@ -170,6 +170,42 @@ test('a log that is away loses nothing, and a crash between append and delete on
   expect(new Set(records.map(({ headers }) => headers.ce_id)).size).toBe(3);
 });
 
+test('large payloads leave a few at a time, in order', async () => {
+  await using ledger = await openLedger();
+  const orderId = v7();
+  const reason = 'x'.repeat(1024 * 1024);
+  for (let revision = 1; revision <= 40; revision++) {
+    await ledger.database.transaction(async (em) => {
+      const facts = new Facts('order');
+      facts.publish(OrderCanceledSchema, { orderId, reason, revision: BigInt(revision) });
+      await facts.save(em);
+    });
+  }
+  const sizes: number[] = [];
+  const watched: EventLog = {
+    ...ledger.log,
+    id: ledger.log.id,
+    async producer() {
+      const producer = await ledger.log.producer();
+      return {
+        append(records: readonly LogRecord[]) {
+          sizes.push(records.length);
+          return producer.append(records);
+        },
+        [Symbol.asyncDispose]: () => producer[Symbol.asyncDispose](),
+      };
+    },
+  };
+  await using _relay = startRelay({ databaseUrl: ledger.databaseUrl, log: watched, logger });
+  await expect.poll(() => depth(ledger), { timeout: 20_000 }).toBe(0);
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(40);
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(16);
+  const revisions = (await ledger.records('order.canceled')).map(
+    ({ value }) => JSON.parse(String(value)).revision,
+  );
+  expect(revisions).toEqual(Array.from({ length: 40 }, (_, n) => String(n + 1)));
+});
+
 test('a relay whose connection is cut goes on', async () => {
   await using ledger = await openLedger();
   await using relay = startRelay({ databaseUrl: ledger.databaseUrl, log: ledger.log, logger });

@@ -40,7 +40,11 @@ beforeAll(async () => {
             quantity,
             unitPrice: 1n,
           }));
-          return reply.code(201).send((await invoke(OrderService.method.createOrder, { lines }, callOf(request, reply))).order?.id);
+          return reply
+            .code(201)
+            .send(
+              (await invoke(OrderService.method.createOrder, { lines }, callOf(request, reply))).order?.id,
+            );
         });
         const querystring = { type: 'object', properties: { page_size: { type: 'integer', maximum: 1000 } } };
         app.get('/orders', { schema: { querystring } }, async ({ query }) => query);
@@ -76,7 +80,12 @@ const bad: [string, Init, number, string][] = [
   ['zero', { body: '{"lines":[{"product_id":1,"quantity":0}]}' }, 400, 'lines[0].quantity'],
   ['a negative number', { body: '{"lines":[{"product_id":1,"quantity":-7}]}' }, 400, 'lines[0].quantity'],
   ['a huge number', { body: '{"lines":[{"product_id":99999999999999,"quantity":1}]}' }, 400, 'product_id'],
-  ['one too large for its field', { body: '{"lines":[{"product_id":3000000000,"quantity":1}]}' }, 400, 'product_id'],
+  [
+    'one too large for its field',
+    { body: '{"lines":[{"product_id":3000000000,"quantity":1}]}' },
+    400,
+    'product_id',
+  ],
   ['a missing field', { body: '{"lines":[{"quantity":1}]}' }, 400, 'lines[0].product_id'],
   ['10,000 lines', { body: lines(10_000) }, 400, 'lines'],
   ['a poisoned prototype', { body: '{"__proto__":{"lines":[]}}' }, 400, ''],
@@ -90,7 +99,11 @@ describe('REST', () => {
   it.each(bad)('refuses %s', async (_name, init, status, field) => {
     const answer = await send('/orders', init);
     expect(answer.status).toBe(status);
-    expect(JSON.parse(answer.text)).toMatchObject({ status, message: expect.any(String), details: expect.any(Array) });
+    expect(JSON.parse(answer.text)).toMatchObject({
+      status,
+      message: expect.any(String),
+      details: expect.any(Array),
+    });
     expect(answer.text).toContain(field);
     expect(answer.text).not.toMatch(/node_modules|\.ts:|at \w+ \(/);
   });
@@ -123,23 +136,27 @@ describe('REST', () => {
     expect(status).toBe(405);
     expect(headers.get('allow')).toBe('GET, HEAD');
     expect((await send('/order', {})).status).toBe(404);
-    expect((await send(`/orders/${'x'.repeat(5_000)}`, { method: 'GET' })).status).toBeGreaterThanOrEqual(400);
+    expect((await send(`/orders/${'x'.repeat(5_000)}`, { method: 'GET' })).status).toBeGreaterThanOrEqual(
+      400,
+    );
   });
 });
 
 describe('Connect', () => {
-  const words = new Map([[400, 'invalid_argument'], [415, '']]);
-  it.each(bad.filter(([name]) => !['no type that anybody knows', 'text', 'a poisoned prototype'].includes(name)))(
-    'refuses %s',
-    async (_name, init, status, field) => {
-      const answer = await send(create, init);
-      expect(answer.status).toBe(status);
-      expect(answer.text).toContain(words.get(status));
-      expect(answer.text).toContain(field.replace(/^lines\[0\]\./, ''));
-      expect(answer.text).not.toMatch(/node_modules|\.ts:|at \w+ \(/);
-      expect(answer.headers.get('x-request-id')).toMatch(/./);
-    },
-  );
+  const words = new Map([
+    [400, 'invalid_argument'],
+    [415, ''],
+  ]);
+  it.each(
+    bad.filter(([name]) => !['no type that anybody knows', 'text', 'a poisoned prototype'].includes(name)),
+  )('refuses %s', async (_name, init, status, field) => {
+    const answer = await send(create, init);
+    expect(answer.status).toBe(status);
+    expect(answer.text).toContain(words.get(status));
+    expect(answer.text).toContain(field.replace(/^lines\[0\]\./, ''));
+    expect(answer.text).not.toMatch(/node_modules|\.ts:|at \w+ \(/);
+    expect(answer.headers.get('x-request-id')).toMatch(/./);
+  });
 
   it.each([
     ['malformed protobuf', Buffer.from('ffffffff', 'hex'), 400],
@@ -195,7 +212,12 @@ describe('gRPC', () => {
     ['malformed protobuf', create, Buffer.from('ffffffff', 'hex'), status.INVALID_ARGUMENT],
     ['an empty request', create, Buffer.alloc(0), status.INVALID_ARGUMENT],
     // Half a million empty lines in one megabyte: refused by their number, not one by one.
-    ['half a million lines', create, Buffer.alloc(1_000_000, Buffer.from([0x12, 0x00])), status.INVALID_ARGUMENT],
+    [
+      'half a million lines',
+      create,
+      Buffer.alloc(1_000_000, Buffer.from([0x12, 0x00])),
+      status.INVALID_ARGUMENT,
+    ],
     ['10 MB', create, Buffer.alloc(10_000_000), status.RESOURCE_EXHAUSTED],
     ['an unknown method', create.replace('Create', 'Invent'), Buffer.alloc(0), status.UNIMPLEMENTED],
     ['an unknown service', '/nobody.Nothing/Do', Buffer.alloc(0), status.UNIMPLEMENTED],
@@ -236,7 +258,11 @@ describe('gRPC', () => {
   it('ends a call whose request never comes', async () => {
     await using impatient = await serveOrders({}, { limits: { deadlineMs: 50 } });
     const session = connectHttp2(impatient.url);
-    const stream = session.request({ ':method': 'POST', ':path': create, 'content-type': 'application/grpc' });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': create,
+      'content-type': 'application/grpc',
+    });
     const [headers] = await once(stream, 'response');
     expect(Number(headers['grpc-status'])).toBe(status.DEADLINE_EXCEEDED);
     session.destroy();
@@ -245,7 +271,11 @@ describe('gRPC', () => {
   it('refuses two requests and none at a unary method', async () => {
     for (const frames of [Buffer.alloc(0), Buffer.alloc(10)]) {
       const session = connectHttp2(server.url);
-      const stream = session.request({ ':method': 'POST', ':path': list, 'content-type': 'application/grpc' });
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': list,
+        'content-type': 'application/grpc',
+      });
       stream.end(frames);
       const [headers] = await once(stream, 'response');
       expect(Number(headers['grpc-status'])).toBe(status.INVALID_ARGUMENT);
@@ -255,7 +285,9 @@ describe('gRPC', () => {
 
   it('tells which field a decoder stumbled over when the server is asked by types that fit nothing', async () => {
     await using client = createClient(OrderService, { baseUrl: server.url });
-    const quantity = client.call.createOrder({ lines: [{ productId: 1, quantity: 2_000_000, unitPrice: 1n }] });
+    const quantity = client.call.createOrder({
+      lines: [{ productId: 1, quantity: 2_000_000, unitPrice: 1n }],
+    });
     await expect(quantity).rejects.toMatchObject({
       code: Code.InvalidArgument,
       rawMessage: expect.stringContaining('lines[0].quantity'),

@@ -1,7 +1,11 @@
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
-import { type Transport, createClient } from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import { createClient, type Transport } from '@connectrpc/connect';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from '@connectrpc/connect-node';
 import { OrderService } from '@tradewind/contracts/order/v1/order';
 import { describe, expect, it, vi } from 'vitest';
 import { callOf } from '../rest.ts';
@@ -49,7 +53,11 @@ describe('closing', () => {
       {
         http(app, invoke) {
           app.get('/order', async (request, reply) => {
-            const { order } = await invoke(OrderService.method.getOrder, { id: orderId }, callOf(request, reply));
+            const { order } = await invoke(
+              OrderService.method.getOrder,
+              { id: orderId },
+              callOf(request, reply),
+            );
             return { id: order?.id };
           });
         },
@@ -66,7 +74,7 @@ describe('closing', () => {
   });
 
   it('says so first, and still answers for a moment', async () => {
-    const server = await serveOrders({}, { limits: { drainDelayMs: 400 } });
+    const server = await serveOrders({}, { limits: { drainDelayMs: 2_000 } });
     const client = createClient(OrderService, createGrpcTransport({ baseUrl: server.url }));
     const closed = server.close();
     const ready = await fetch(`${server.url}/health/ready`);
@@ -94,7 +102,9 @@ describe('closing', () => {
 
   it('gives up on a call that does not end', async () => {
     const server = await serveOrders({ getOrder: () => new Promise(() => {}) }, { limits: { drainMs: 200 } });
-    const call = createClient(OrderService, createGrpcTransport({ baseUrl: server.url })).getOrder({ id: orderId });
+    const call = createClient(OrderService, createGrpcTransport({ baseUrl: server.url })).getOrder({
+      id: orderId,
+    });
     const failed = expect(call).rejects.toThrow();
     await vi.waitFor(() => expect(server.lines.some(({ msg }) => msg === 'serving')).toBe(true));
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,7 +1,11 @@
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
-import { BadRequestSchema } from '@tradewind/contracts/third-party/google/rpc/error_details';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from '@connectrpc/connect-node';
 import { OrderService } from '@tradewind/contracts/order/v1/order';
+import { BadRequestSchema } from '@tradewind/contracts/third-party/google/rpc/error_details';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createClient as createOurClient } from '../client.ts';
 import { callOf } from '../rest.ts';
@@ -23,7 +27,9 @@ beforeAll(async () => {
         if (pageToken === 'half a pair') throw new ConnectError('bad \ud83d text\n', Code.Aborted);
         if (pageToken === 'slow') await aborted(call);
         if (pageToken === 'stuck') await new Promise(() => {});
-        return { nextPageToken: `${call.requestId} ${call.header('x-tenant')} ${call.timeoutMs() !== undefined}` };
+        return {
+          nextPageToken: `${call.requestId} ${call.header('x-tenant')} ${call.timeoutMs() !== undefined}`,
+        };
       },
     },
     {
@@ -41,7 +47,11 @@ afterAll(() => server.close());
 const transports: [string, string, () => Transport][] = [
   ['gRPC', 'grpc', () => createGrpcTransport({ baseUrl: server.url })],
   ['gRPC-Web', 'grpc-web', () => createGrpcWebTransport({ baseUrl: server.url, httpVersion: '1.1' })],
-  ['gRPC-Web over HTTP/2', 'grpc-web', () => createGrpcWebTransport({ baseUrl: server.url, httpVersion: '2' })],
+  [
+    'gRPC-Web over HTTP/2',
+    'grpc-web',
+    () => createGrpcWebTransport({ baseUrl: server.url, httpVersion: '2' }),
+  ],
   ['Connect with JSON', 'connect', () => createConnectTransport({ baseUrl: server.url, httpVersion: '1.1' })],
   [
     'Connect with protobuf',
@@ -77,7 +87,10 @@ describe.each(transports)('%s', (_name, face, transport) => {
   });
 
   it('names every field that breaks a rule', async () => {
-    const lines = [{ productId: 1, quantity: 1, unitPrice: 1n }, { productId: -1, quantity: 0 }];
+    const lines = [
+      { productId: 1, quantity: 1, unitPrice: 1n },
+      { productId: -1, quantity: 0 },
+    ];
     const error = await failure(client().createOrder({ lines, currency: 'dollars' }));
     expect(error.code).toBe(Code.InvalidArgument);
     const fields = error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
@@ -98,7 +111,7 @@ describe.each(transports)('%s', (_name, face, transport) => {
     expect(crash.code).toBe(Code.Internal);
     expect(crash.rawMessage).toBe('internal error');
     const logged = server.lines.find(({ err }) => err?.message.includes('hunter2'));
-    expect(logged).toMatchObject({ method: 'tradewind.order.v1.OrderService/ListOrders' });
+    expect(logged).toMatchObject({ level: 50, method: 'tradewind.order.v1.OrderService/ListOrders' });
   });
 
   it('says UNAVAILABLE while a dependency is away', async () => {
@@ -168,7 +181,9 @@ describe.each(transports)('%s', (_name, face, transport) => {
 
 describe('REST', () => {
   it('runs the same code with the same log line', async () => {
-    const response = await fetch(`${server.url}/orders?token=`, { headers: { 'x-request-id': 'r-18', 'x-tenant': 't' } });
+    const response = await fetch(`${server.url}/orders?token=`, {
+      headers: { 'x-request-id': 'r-18', 'x-tenant': 't' },
+    });
     expect(await response.json()).toMatchObject({ nextPageToken: 'r-18 t true' });
     expect(response.headers.get('x-request-id')).toBe('r-18');
     const lines = server.lines.filter(({ request_id }) => request_id === 'r-18');
@@ -196,7 +211,10 @@ describe('REST', () => {
 });
 
 it('gives a call a deadline when its caller says none', async () => {
-  await using impatient = await serveOrders({ listOrders: () => new Promise(() => {}) }, { limits: { deadlineMs: 50 } });
+  await using impatient = await serveOrders(
+    { listOrders: () => new Promise(() => {}) },
+    { limits: { deadlineMs: 50 } },
+  );
   for (const transport of [
     createGrpcTransport({ baseUrl: impatient.url }),
     createConnectTransport({ baseUrl: impatient.url, httpVersion: '1.1' }),

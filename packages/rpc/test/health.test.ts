@@ -1,7 +1,10 @@
 import { Code, createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
-import { Health, HealthCheckResponse_ServingStatus as Status } from '@tradewind/contracts/third-party/grpc/health/v1/health';
 import { OrderService } from '@tradewind/contracts/order/v1/order';
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+} from '@tradewind/contracts/third-party/grpc/health/v1/health';
 import { describe, expect, it, vi } from 'vitest';
 import type { HealthReport } from '../serve.ts';
 import { serveOrders } from './orders.ts';
@@ -51,7 +54,9 @@ describe.each([
     await expect(client.check({ service: 'nobody' })).rejects.toMatchObject({ code: Code.NotFound });
     expect(Object.keys((await client.list({})).statuses).sort()).toEqual(['', OrderService.typeName]);
     health.now = down;
-    await vi.waitFor(async () => expect(await client.check({})).toMatchObject({ status: Status.NOT_SERVING }));
+    await vi.waitFor(async () =>
+      expect(await client.check({})).toMatchObject({ status: Status.NOT_SERVING }),
+    );
   });
 
   it('tells who watches of each change, until the server goes', async () => {
@@ -82,6 +87,8 @@ describe.each([
       () => 'told',
       () => 'ended',
     );
-    expect(await Promise.race([next, new Promise((resolve) => setTimeout(resolve, 100, 'open'))])).toBe('open');
+    expect(await Promise.race([next, new Promise((resolve) => setTimeout(resolve, 100, 'open'))])).toBe(
+      'open',
+    );
   });
 });

@@ -12,7 +12,9 @@ export const handlers: Handlers<typeof OrderService> = {
   async createOrder({ lines, customerId }, call) {
     call.setHeader('x-customer', customerId || 'nobody');
     const total = lines.reduce((sum, line) => sum + (line.unitPrice ?? 0n) * BigInt(line.quantity), 0n);
-    return { order: { id: orderId, customerId, status: OrderStatus.PENDING, totalPrice: total, revision: 1n } };
+    return {
+      order: { id: orderId, customerId, status: OrderStatus.PENDING, totalPrice: total, revision: 1n },
+    };
   },
   async getOrder({ id }) {
     if (id !== orderId) throw new ConnectError(`no order ${id}`, Code.NotFound);

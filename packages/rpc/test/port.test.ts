@@ -84,7 +84,12 @@ describe('HTTP/2 on the port', () => {
 describe('HTTP/1.1 on the port', () => {
   it('takes a split PROPFIND for what it is', async () => {
     await using client = await rawConnection(server.address);
-    for (const part of ['P', 'R', 'OPFIND /healthcheck HTTP/1.1\r\nHo', 'st: shop\r\nConnection: close\r\n\r\n']) {
+    for (const part of [
+      'P',
+      'R',
+      'OPFIND /healthcheck HTTP/1.1\r\nHo',
+      'st: shop\r\nConnection: close\r\n\r\n',
+    ]) {
       await client.write(part);
       await turn();
     }
@@ -124,7 +129,11 @@ describe('HTTP/1.1 on the port', () => {
     ['what is no HTTP', 'hello\r\n\r\n', 400],
     ['no Host', 'GET /healthcheck HTTP/1.1\r\n\r\n', 400],
     ['endless headers', `${get('/').trimEnd()}\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
-    ['HTTP/1.0 without Host at an RPC', 'POST /tradewind.order.v1.OrderService/GetOrder HTTP/1.0\r\n\r\n', 400],
+    [
+      'HTTP/1.0 without Host at an RPC',
+      'POST /tradewind.order.v1.OrderService/GetOrder HTTP/1.0\r\n\r\n',
+      400,
+    ],
     [
       'a Host that is no host at an RPC',
       'POST /tradewind.order.v1.OrderService/GetOrder HTTP/1.1\r\nHost: [\r\nConnection: close\r\n\r\n',

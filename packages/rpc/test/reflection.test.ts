@@ -1,6 +1,9 @@
-import { createFileRegistry, fromBinary } from '@bufbuild/protobuf';
-import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-import { create } from '@bufbuild/protobuf';
+import { create, createFileRegistry, fromBinary } from '@bufbuild/protobuf';
+import {
+  type FileDescriptorProto,
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+} from '@bufbuild/protobuf/wkt';
 import { Code, createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { OrderService } from '@tradewind/contracts/order/v1/order';
@@ -23,7 +26,10 @@ const transports = {
 };
 
 type Question =
-  | { case: 'listServices' | 'fileByFilename' | 'fileContainingSymbol' | 'allExtensionNumbersOfType'; value: string }
+  | {
+      case: 'listServices' | 'fileByFilename' | 'fileContainingSymbol' | 'allExtensionNumbersOfType';
+      value: string;
+    }
   | { case: 'fileContainingExtension'; value: { containingType: string; extensionNumber: number } };
 
 describe.each([
@@ -37,7 +43,8 @@ describe.each([
       for (const messageRequest of questions) yield { messageRequest };
     }
     const answers = [];
-    for await (const { messageResponse } of client.serverReflectionInfo(requests())) answers.push(messageResponse);
+    for await (const { messageResponse } of client.serverReflectionInfo(requests()))
+      answers.push(messageResponse);
     return answers;
   }
 
@@ -53,11 +60,17 @@ describe.each([
   });
 
   it('describes all that a client needs to call a service', async () => {
-    const names = [OrderService.typeName, 'tradewind.order.v1.OrderService.GetOrder', 'tradewind.order.v1.Order'];
+    const names = [
+      OrderService.typeName,
+      'tradewind.order.v1.OrderService.GetOrder',
+      'tradewind.order.v1.Order',
+    ];
     const answers = await ask(...names.map((value) => ({ case: 'fileContainingSymbol' as const, value })));
     for (const answer of answers) {
       if (answer.case !== 'fileDescriptorResponse') throw new Error('no file');
-      const file = answer.value.fileDescriptorProto.map((bytes): FileDescriptorProto => fromBinary(FileDescriptorProtoSchema, bytes));
+      const file = answer.value.fileDescriptorProto.map(
+        (bytes): FileDescriptorProto => fromBinary(FileDescriptorProtoSchema, bytes),
+      );
       expect(file[0]?.name).toBe('tradewind/order/v1/order.proto');
       // Dependencies come before what needs them in a descriptor set.
       const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: file.reverse() }));
@@ -73,13 +86,19 @@ describe.each([
   it('finds files and extensions, and says what it does not find', async () => {
     const [file, extension, numbers, none] = await ask(
       { case: 'fileByFilename', value: 'google/protobuf/timestamp.proto' },
-      { case: 'fileContainingExtension', value: { containingType: 'google.protobuf.FieldOptions', extensionNumber: 1159 } },
+      {
+        case: 'fileContainingExtension',
+        value: { containingType: 'google.protobuf.FieldOptions', extensionNumber: 1159 },
+      },
       { case: 'allExtensionNumbersOfType', value: 'google.protobuf.FieldOptions' },
       { case: 'fileContainingSymbol', value: 'nobody.Nothing' },
     );
     expect(file?.case).toBe('fileDescriptorResponse');
     expect(extension?.case).toBe('fileDescriptorResponse');
-    expect(numbers).toMatchObject({ case: 'allExtensionNumbersResponse', value: { extensionNumber: expect.arrayContaining([1159]) } });
+    expect(numbers).toMatchObject({
+      case: 'allExtensionNumbersResponse',
+      value: { extensionNumber: expect.arrayContaining([1159]) },
+    });
     expect(none).toMatchObject({ case: 'errorResponse', value: { errorCode: Code.NotFound } });
   });
 });

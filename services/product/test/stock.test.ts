@@ -32,10 +32,11 @@ test('stock of all products of a request comes by one call, whatever lists they 
   expect(stock.calls).toEqual([[1, 2, 3, 4]]);
 
   stock.calls.length = 0;
+  // Read by statements of their own, which are answered one after the other.
   await ask(
     running,
-    `{ a: products { stock } b: products(sort: NEWEST) { stock } c: productById(id: 1) { stock }
-       d: productsConnection { edges { node { stock } } } e: products(search: "3") { again: stock stock } }`,
+    `{ a: products(first: 1) { stock } b: products(sort: NEWEST, first: 1) { stock } c: productById(id: 2) { stock }
+       d: productsConnection(search: "3") { totalCount edges { node { again: stock stock } } } e: products(search: "3") { stock } }`,
   );
   expect(stock.calls.map((ids) => ids.toSorted())).toEqual([[1, 2, 3, 4]]);
 

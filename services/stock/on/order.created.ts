@@ -11,7 +11,7 @@ export const reserveStock: EventHandler<typeof OrderCreatedSchema, Ledger> = {
   load: lockForEvents,
   apply({ orderId, lines }, ledger, publish) {
     const id = nameOf(orderId);
-    answer(ledger.reserve(id, addUp(lines)), publish);
+    answer(ledger.reservation(id) ?? ledger.reserve(id, addUp(lines)), publish);
   },
 };
 

@@ -151,7 +151,9 @@ describe('order.created', () => {
   test('told again under another id takes nothing and repeats the first answer', async () => {
     const a = await stock.put(fresh(), 10);
     const [filled, failed] = [v7(), v7()];
-    await append(stock.log, created(filled, [[a, 4]]), created(failed, [[a, 7]]));
+    await append(stock.log, created(filled, [[a, 4]]));
+    await settled();
+    await append(stock.log, created(failed, [[a, 7]]));
     await settled();
     await stock.put(a, 100);
     await append(stock.log, created(filled, [[a, 4]]), created(failed.toUpperCase(), [[a, 7]]));
@@ -216,6 +218,8 @@ describe('order.canceled', () => {
     await append(stock.log, canceled(id, event));
     await settled();
     expect([await stock.left(a), await stock.left(b)]).toEqual([8, 10]);
+    // Nor did the ledger have to refuse it.
+    expect((await deadLettersOf(stock.log, OrderCanceledSchema)).filter(({ key }) => key === id)).toEqual([]);
   });
 
   test('in one batch with its creation takes and gives back', async () => {

@@ -1,0 +1,41 @@
+import type { DescMessage, DescMethod, MessageShape } from '@bufbuild/protobuf';
+import type { Logger } from 'pino';
+import type { Face } from './call.ts';
+import type { MethodMetrics, Metrics } from './metrics.ts';
+import { type Check, checkOf } from './validate.ts';
+
+export type AnyMessage = MessageShape<DescMessage>;
+
+/** Makes of a response what a face sends. */
+export type Encode<T> = (response: AnyMessage, route: Route) => T;
+
+export const asItIs: Encode<AnyMessage> = (response) => response;
+
+/** A method with all that a call of it needs, made once. */
+export type Route = {
+  readonly method: DescMethod;
+  /** `tradewind.order.v1.OrderService/CreateOrder` */
+  readonly name: string;
+  readonly handler: unknown;
+  readonly check: Check;
+  readonly metrics: Record<Face, MethodMetrics>;
+  /** Writes the access log line of a call that succeeded. */
+  readonly succeeded: Record<Face, Logger>;
+};
+
+const faces: readonly Face[] = ['grpc', 'grpc-web', 'connect', 'http'];
+
+export function routeOf(method: DescMethod, handler: unknown, metrics: Metrics, logger: Logger): Route {
+  const name = `${method.parent.typeName}/${method.name}`;
+  const byFace = <T>(make: (face: Face) => T) =>
+    Object.fromEntries(faces.map((face) => [face, make(face)])) as Record<Face, T>;
+  return {
+    method,
+    name,
+    handler,
+    check: checkOf(method.input),
+    metrics: byFace((face) => metrics.method(name, face)),
+    // What is the same in every line is written as text once; nothing in these lines needs redacting.
+    succeeded: byFace((face) => logger.child({ method: name, face, code: 'OK' }, { redact: [] })),
+  };
+}
