@@ -13,6 +13,8 @@ export default defineConfig({
     globalSetup: ['packages/testing/postgres-server.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A busy machine is slow, not wrong: what is waited for may take its time.
+    expect: { poll: { timeout: 10_000, interval: 20 } },
     // Two cores: more workers than that only make each other late.
     maxWorkers: 2,
   },

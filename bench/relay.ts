@@ -33,6 +33,7 @@ interface Round {
 
 export interface RelayOptions {
   readonly root: string;
+  readonly signal: AbortSignal;
   readonly facts: number;
   readonly rounds: number;
   readonly say: (line: string) => void;
@@ -49,7 +50,7 @@ const FILL = `
       'total_price', '10000', 'currency', 'USD', 'revision', '1')::text, 'UTF8'), 'order', 'application/json'
   FROM (SELECT uuidv7()::text AS id FROM generate_series(1, $1::int)) AS one`;
 
-export async function benchRelay({ root, facts, rounds, say }: RelayOptions): Promise<RelayBench> {
+export async function benchRelay({ root, signal, facts, rounds, say }: RelayOptions): Promise<RelayBench> {
   await using server = await startEmbeddedPostgres({ dataDir: join(root, 'relay'), port: await freePort() });
   for (const name of ['facts', 'log']) await server.createDatabase(name);
   const client = new Client({ connectionString: server.url('facts') });
@@ -58,7 +59,7 @@ export async function benchRelay({ root, facts, rounds, say }: RelayOptions): Pr
     await assertDurable(client);
     for (const text of [...messagingSteps.flatMap(({ up }) => up), PLAIN_LOG]) await client.query(text);
     const start = (kind: string) =>
-      startWorker('./relay-process.ts', kind, server.url('facts'), server.url('log'));
+      startWorker(signal, './relay-process.ts', kind, server.url('facts'), server.url('log'));
     await using relay = await start('relay');
     await using plain = await start('plain');
     // The first rows pay for the compilers.

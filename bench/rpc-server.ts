@@ -14,6 +14,16 @@ import { serve } from '@tradewind/rpc/serve';
 import { createLogger } from '@tradewind/telemetry/logger';
 
 let calls = 0;
+import { pino, destination, stdTimeFunctions } from 'pino';
+import { maskText } from '@tradewind/telemetry/logger';
+function mk(dest: string) {
+  const v = process.env['LOGV'] ?? 'shipped';
+  if (v === 'shipped') return createLogger({ service: 'order', version: '0', destination: dest });
+  if (v === 'silent') { createLogger({ service: 'order', version: '0', destination: dest }).info('x'); } if (v === 'silent') return pino({ level: 'silent' });
+  const d = v.startsWith('sync') ? destination({ dest, sync: true, minLength: 4096 }) : destination({ dest, sync: false, minLength: 16000, periodicFlush: 250 });
+  return pino(v.endsWith('plain') ? {base: {service: 'order', pid: 1}, hooks: { streamWrite: (l: string) => { l.charCodeAt(5); return l; } } } : { base: {service: 'order', pid: 1}, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) }, redact: { paths: ['password', '*.password'] }, mixin: () => ({}), hooks: { streamWrite: maskText } }, d);
+}
+
 
 /** The same on both servers: an answer made of the request, with no I/O. */
 async function createOrder({ customerId, lines, currency }: CreateOrderRequest) {
@@ -44,7 +54,7 @@ async function ours(logFile: string): Promise<number> {
     port: 0,
     implementations: [implement(OrderService, handlers)],
     health: { check: async () => ({ status: 'ready', dependencies: {} }) },
-    logger: createLogger({ service: 'order', version: '0', destination: logFile }),
+    logger: mk(logFile),
   });
   return server.address.port;
 }

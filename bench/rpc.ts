@@ -51,6 +51,7 @@ export async function rpcBench({ rounds = 40, callsPerRound = 1_500, concurrency
       bareMicros: median(pairs.map((pair) => pair.bare)),
       ratio: median(ratios),
       ratios,
+      ours: pairs.map((p) => p.ours), bare: pairs.map((p) => p.bare),
       calls: rounds * callsPerRound,
       logBytes: (await stat(logFile)).size,
     } satisfies BenchResult;

@@ -15,6 +15,9 @@ import { Scratch } from './scratch.ts';
 import { openStage, type RunContext } from './stage.ts';
 import { measurable } from './usage.ts';
 
+/** How long the parts have to end what they started. */
+const STOP_MS = 10_000;
+
 /** `npm run bench`. Exit codes: 0 measured, 1 failed or stopped, 2 wrong command line. */
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
@@ -42,8 +45,9 @@ async function main(): Promise<number> {
     say,
     profile: options.profile === undefined ? undefined : resolve(options.profile),
   };
-  const stopped = rejectedBy(signal);
-  await Promise.race([measure(options, context, results), stopped]);
+  await Promise.race([measure(options, context, results), gaveUp(signal)]).catch((error: unknown) => {
+    throw signal.aborted ? signal.reason : error;
+  });
   const path = save(options.json, results);
   process.stdout.write(
     `\n${format(results, { memory: options.only.has('memory') && measurable, sagas: options.only.has('sagas') })}\n\n${path}\n`,
@@ -69,7 +73,7 @@ async function measure(options: BenchOptions, context: RunContext, results: Resu
   }
   if (only.has('relay')) {
     say('relay');
-    results.relay = await benchRelay({ root: context.root, say, facts: 100_000, rounds: few });
+    results.relay = await benchRelay({ ...context, facts: 100_000, rounds: few });
   }
   if (only.has('sagas') || only.has('memory') || only.has('latency'))
     await measureOnStage(options, context, results);
@@ -90,9 +94,11 @@ async function measureOnStage(options: BenchOptions, context: RunContext, result
   }
 }
 
-async function rejectedBy(signal: AbortSignal): Promise<never> {
+/** Rejects some time after the signal: what can't be stopped is not waited for any longer. */
+async function gaveUp(signal: AbortSignal): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
-  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  const late = () => setTimeout(() => reject(signal.reason), STOP_MS);
+  signal.addEventListener('abort', late, { once: true });
   return await promise;
 }
 

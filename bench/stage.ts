@@ -92,8 +92,10 @@ export async function openStage(scope: AsyncDisposableStack, context: RunContext
   await restock(books, plenty, { key: 'bench', share: 1, signal: context.signal });
   const logger = createLogger({ service: 'bench', level: 'error', destination: 2 });
   const log = scope.use(await openLog({ url: eventLogUrl, logger }));
-  const load = scope.use(await startWorker('./load.ts', of(serviceUrls, 'order'), orderDatabase));
-  const baseline = scope.use(await startWorker('./baseline.ts', baselineDatabase));
+  const load = scope.use(
+    await startWorker(context.signal, './load.ts', of(serviceUrls, 'order'), orderDatabase),
+  );
+  const baseline = scope.use(await startWorker(context.signal, './baseline.ts', baselineDatabase));
   return { running, load, baseline, look, log, books, products };
 }
 

@@ -10,9 +10,16 @@ export interface Worker extends AsyncDisposable {
 
 type Reply = { readonly answer: unknown } | { readonly error: string };
 
-/** Starts a module of this folder as a process. Resolves once it can be asked. */
-export async function startWorker(file: string, ...args: readonly string[]): Promise<Worker> {
+/** Starts a module of this folder as a process, which ends with the signal. Resolves once it can be asked. */
+export async function startWorker(
+  signal: AbortSignal,
+  file: string,
+  ...args: readonly string[]
+): Promise<Worker> {
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), args);
+  const end = () => child.kill('SIGKILL');
+  signal.addEventListener('abort', end, { once: true });
+  child.once('exit', () => signal.removeEventListener('abort', end));
   await next(child, file);
   return {
     pid: child.pid ?? 0,

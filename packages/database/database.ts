@@ -47,6 +47,12 @@ export interface Database extends AsyncDisposable {
   probe(): Promise<void>;
 }
 
+/**
+ * A statement that was prepared while its table was small must not read all of it when it is large, and tables grow faster here than
+ * statistics do. Statements are short, so compiling them costs more than it gains.
+ */
+const PLANS = '-c enable_seqscan=off -c jit=off';
+
 /** Opens a service's database. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const pool = new Pool({
@@ -57,6 +63,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     statement_timeout: options.statementTimeoutMs ?? 30_000,
+    options: PLANS,
     // A backend whose client vanished mid-transaction must not hold its locks for ever.
     idle_in_transaction_session_timeout: 30_000,
   });

@@ -1,5 +1,6 @@
 import { type Database, openDatabase } from '@tradewind/database/database';
 import { migrateUp } from '@tradewind/database/migrate';
+import { topicSpecs } from '@tradewind/messaging/contract';
 import type { EventLog } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
 import type { Settings } from '@tradewind/process/environment';
@@ -55,6 +56,9 @@ export async function startService<Own extends Settings>(
   );
   await migrateUp(database);
   const log = scope.use(await openLog({ url: logUrl, logger }));
+  // The service makes them too, but a test may be faster with its first event.
+  const hears = definition.subscriptions.map(({ schema }) => schema);
+  await log.createTopics(topicSpecs(definition.name, definition.tells, hears));
   const serves = options.serve ?? true;
   const env = {
     DATABASE_URL: databaseUrl,

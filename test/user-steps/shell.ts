@@ -14,9 +14,13 @@ export interface Outcome {
   readonly ms: number;
 }
 
-/** An environment as a fresh terminal has it: no npm settings, no node_modules/.bin of another checkout. */
+/** What npm tells the scripts that it runs, and what is said to one Node alone. */
+const ofScripts =
+  /^(npm_(?!config_)|npm_config_(local_prefix|user_agent|call)$|INIT_CWD$|NODE$|NODE_(OPTIONS|PATH|COMPILE_CACHE)$|CI$)/;
+
+/** An environment as a fresh terminal has it: the machine's own Node, no node_modules/.bin of another checkout. */
 export function freshEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^npm_|^NODE_|^INIT_CWD$|^CI$/.test(name));
+  const kept = Object.entries(process.env).filter(([name]) => !ofScripts.test(name));
   const path = (process.env.PATH ?? '').split(':').filter((folder) => !folder.includes('node_modules'));
   return { ...Object.fromEntries(kept), PATH: path.join(':'), ...more };
 }
