@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { errorBody } from '@tradewind/rpc/http-error';
 import { callOf } from '@tradewind/rpc/rest';
 import type { Invoke } from '@tradewind/rpc/serve';
@@ -66,13 +67,25 @@ export async function graphql(app: FastifyInstance, options: GraphqlOptions): Pr
     scope.addContentTypeParser(
       ['application/json', 'application/graphql+json'],
       { parseAs: 'string' },
-      (_, body, done) => done(null, body),
+      (_, body, done) => done(isJson(String(body)) ? null : notJson, body),
     );
     scope.setErrorHandler(refuse);
     for (const url of ENDPOINTS) scope.route({ url, method: ['GET', 'POST'], handler: answer });
     done();
   });
   playground(app);
+}
+
+/** GraphQL over HTTP says 400 for a body that is not JSON, whatever the answer's media type; yoga would say 200. */
+const notJson = new ConnectError('the body is not JSON', Code.InvalidArgument);
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A person with a browser, not a query. */

@@ -172,6 +172,14 @@ describe('bad input', () => {
     }
   });
 
+  test('that is not JSON is 400, whatever the answer may look like', async () => {
+    for (const body of ['', '{', 'nonsense', '{"query": "{ productCategories }"']) {
+      const answer = await post(body);
+      expect([body, answer.status]).toEqual([body, 400]);
+      expectRefusal(answer, 'INVALID_ARGUMENT');
+    }
+  });
+
   test('of another content type is refused: pages of other origins can send those without asking', async () => {
     const query = 'mutation { deleteProduct(id: 1) }';
     for (const type of [
