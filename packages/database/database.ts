@@ -3,6 +3,7 @@ import { type EntityManager, type MigrationObject, MikroORM, type Options } from
 import { PostgresDialect } from 'kysely';
 import { Pool } from 'pg';
 import { withoutLosses } from './lost-connections.ts';
+import { sessionUrl } from './session.ts';
 import { PreparingClient } from './statement.ts';
 
 export type { EntityManager } from '@mikro-orm/postgresql';
@@ -28,8 +29,10 @@ export interface DatabaseOptions {
   readonly name: string;
   /** Connections at most; 10 when left out. */
   readonly poolSize?: number;
-  /** Milliseconds that one statement may take before the server gives up on it; 30,000 when left out, 0 for any time. */
+  /** Milliseconds that one statement may take before the server gives up on it; 15,000 when left out, 0 for any time. */
   readonly statementTimeoutMs?: number;
+  /** Milliseconds that one statement may wait for a lock, before it counts as a conflict; 2,000 when left out, 0 for any time. */
+  readonly lockTimeoutMs?: number;
   /** A lost connection is reported here; the pool replaces it by itself. */
   readonly onConnectionError?: (error: Error) => void;
 }
@@ -47,23 +50,23 @@ export interface Database extends AsyncDisposable {
   probe(): Promise<void>;
 }
 
-/**
- * A statement that was prepared while its table was small must not read all of it when it is large, and tables grow faster here than
- * statistics do. Statements are short, so compiling them costs more than it gains.
- */
-const PLANS = '-c enable_seqscan=off -c jit=off';
+/** Beyond the server's own patience: then it is the network that is silent. */
+const SILENCE_MS = 5_000;
 
 /** Opens a service's database. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { statementTimeoutMs = 15_000, lockTimeoutMs = 2_000 } = options;
   const pool = new Pool({
-    connectionString: options.url,
+    connectionString: sessionUrl(options.url, { lock_timeout: String(lockTimeoutMs) }),
     max: options.poolSize ?? 10,
     application_name: options.name,
     Client: PreparingClient,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
-    statement_timeout: options.statementTimeoutMs ?? 30_000,
-    options: PLANS,
+    ...(statementTimeoutMs > 0 && {
+      statement_timeout: statementTimeoutMs,
+      query_timeout: statementTimeoutMs + SILENCE_MS,
+    }),
     // A backend whose client vanished mid-transaction must not hold its locks for ever.
     idle_in_transaction_session_timeout: 30_000,
   });
@@ -95,7 +98,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     read: () => orm.em.fork(),
     transaction: (work) => orm.em.fork().transactional(work),
     async probe() {
-      await pool.query('SELECT 1');
+      const { rows } = await pool.query<{ transaction_read_only: string }>('SHOW transaction_read_only');
+      if (rows[0]?.transaction_read_only !== 'off') throw new Error('the database is read-only');
     },
     async [Symbol.asyncDispose]() {
       await orm.close(true);

@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { type Account, accountFor } from './account.ts';
+import { dropStaleLock } from './stale-lock.ts';
 
 const run = promisify(execFile);
 
@@ -86,6 +87,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     onProgress?.('creating the PostgreSQL data folder');
     await initialize(dataDir, bin('initdb'), account, env);
   }
+  await dropStaleLock(dataDir);
   onProgress?.(`starting PostgreSQL on port ${port}`);
   const settings: Record<string, string> = {
     listen_addresses: '127.0.0.1',

@@ -8,10 +8,15 @@ export type FailureKind =
   | 'other';
 
 const CONFLICT = new Set(['40001', '40P01', '55P03']);
-const AWAY = new Set(['57P01', '57P02', '57P03', '53300', '25P03', '57P05']);
+/** Ending, crashed, starting; full, out of memory, failing to read; a standby, or read-only while it changes roles; idle sessions that were ended. */
+const AWAY = new Set([
+  ...['57P01', '57P02', '57P03', '57P05', '25P03', '25P04', '53100', '53200', '53300', '58030', '25006'],
+  ...['08000', '08001', '08003', '08004', '08006', '08007'],
+]);
 const SOCKET = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
+  'ECONNABORTED',
   'EPIPE',
   'ETIMEDOUT',
   'ENOTFOUND',
@@ -20,7 +25,7 @@ const SOCKET = new Set([
   'ENETUNREACH',
 ]);
 const SAID =
-  /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|server closed the connection|Cannot use a pool after/i;
+  /query read timeout|connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|server closed the connection|Cannot use a pool after/i;
 
 /**
  * Reads a failure's kind from SQLSTATE (https://www.postgresql.org/docs/18/errcodes-appendix.html), the socket's error code, or
@@ -30,7 +35,7 @@ export function failureKind(error: unknown): FailureKind {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause ?? previous(at), depth++) {
     const code = 'code' in at && typeof at.code === 'string' ? at.code : '';
     if (CONFLICT.has(code)) return 'conflict';
-    if (AWAY.has(code) || code.startsWith('08') || SOCKET.has(code) || SAID.test(at.message)) return 'away';
+    if (AWAY.has(code) || SOCKET.has(code) || SAID.test(at.message)) return 'away';
     if (at instanceof AggregateError && at.errors.some((inner) => failureKind(inner) === 'away'))
       return 'away';
   }

@@ -38,8 +38,17 @@ export class PreparingClient extends Client {
   override query(...args: never[]): never {
     const [text, values, ...rest] = args as readonly unknown[];
     const name = typeof text === 'string' ? names.get(text) : undefined;
-    const query = super.query as (...args: unknown[]) => never;
-    if (!name) return query.apply(this, args);
-    return query.call(this, { name, text, values } as QueryConfig, ...rest);
+    const query = super.query as (...args: unknown[]) => unknown;
+    const result = name
+      ? query.call(this, { name, text, values } as QueryConfig, ...rest)
+      : query.apply(this, args);
+    // Behind a silent network the next query would only queue up behind this one.
+    if (result instanceof Promise) {
+      result.catch((error: unknown) => {
+        if (error instanceof Error && error.message === 'Query read timeout')
+          this.connection.stream.destroy();
+      });
+    }
+    return result as never;
   }
 }

@@ -18,7 +18,7 @@ export interface AttemptOptions {
  */
 export async function attempt<T>(work: () => Promise<T>, options: AttemptOptions): Promise<T> {
   const { probe, signal, logger, waits } = options;
-  for (let conflicts = 0; ; ) {
+  for (let conflicts = 0, losses = 0; ; ) {
     signal.throwIfAborted();
     try {
       return await work();
@@ -39,6 +39,8 @@ export async function attempt<T>(work: () => Promise<T>, options: AttemptOptions
       if (answers) throw error;
       logger.warn({ err: error }, 'the database is away; nothing is lost, the batch waits');
       await waitFor({ name: 'database', probe, signal, logger, ...(waits && { waits }) });
+      // The probe may succeed where the work does not.
+      await delay(fullJitter(losses++, { baseMs: 20, capMs: 2_000 }), signal);
     }
   }
 }

@@ -1,7 +1,8 @@
 import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Database, EntityManager } from '@tradewind/database/database';
-import { deadLetterOf, type GivingUp, originOf } from './dead-letter.ts';
+import { redriveTopic } from './contract.ts';
+import { deadLetterOf, type GivingUp, type Origin, originOf, placeOf } from './dead-letter.ts';
 import { contextOf, decodeEvent, type EventContext } from './event.ts';
 import { claim } from './inbox.ts';
 import type { ReceivedRecord } from './log.ts';
@@ -11,8 +12,10 @@ import type { EventHandler, Subscription, WorkingSet } from './subscription.ts';
 /** A record on its way through a group: decoded, or known to be dead. */
 export interface Incoming {
   readonly context: EventContext;
-  /** It comes from the group's redrive topic. */
+  /** It is a dead letter that comes back. */
   readonly redriven: boolean;
+  /** Where the group got it from first. */
+  readonly origin: Origin;
   /** The topic whose handler it is for. */
   readonly topic: string;
   readonly event:
@@ -75,15 +78,18 @@ export function openBatches({ group, logId, database, subscriptions, clock }: Ba
       ),
     );
     for (const [incoming, why] of batch)
-      if (claimed.has(incoming)) facts.add(deadLetterOf(group, incoming.context, why));
+      if (claimed.has(incoming)) facts.add(deadLetterOf(group, incoming.context, incoming.origin, why));
     return claimed.size;
   };
   return {
     decode(record) {
       const context = contextOf(record, logId);
-      const origin = record.topic === `${group}.redrive` ? originOf(record) : undefined;
-      const topic = origin?.topic ?? record.topic;
-      const base = { context, redriven: origin !== undefined, topic };
+      const redriven = record.topic === redriveTopic(group) ? originOf(record) : undefined;
+      // What names a topic that the group does not hear never was a dead letter of its own.
+      const first = redriven && byTopic.has(redriven.topic) ? redriven : undefined;
+      const origin = first ?? placeOf(record);
+      const { topic } = origin;
+      const base = { context, redriven: first !== undefined, origin, topic };
       const subscription = byTopic.get(topic);
       if (!subscription)
         return { ...base, event: undefined, verdict: dead(`${group} has no handler for ${topic}`) };

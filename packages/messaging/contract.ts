@@ -60,6 +60,12 @@ export function topicSpecs(
       spec(schema),
       { name: deadLetterTopic(topicOf(schema).name), partitions: 1, retentionMs: DEAD_LETTER_MS },
     ]),
-    ...(hears.length > 0 ? [{ name: redriveTopic(group), partitions: 1, retentionMs: WEEK_MS }] : []),
+    ...(hears.length > 0
+      ? [
+          { name: redriveTopic(group), partitions: 1, retentionMs: WEEK_MS },
+          // For what somebody put on the redrive topic that was never a dead letter.
+          { name: deadLetterTopic(redriveTopic(group)), partitions: 1, retentionMs: DEAD_LETTER_MS },
+        ]
+      : []),
   ];
 }

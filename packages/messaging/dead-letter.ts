@@ -1,7 +1,7 @@
 import { deadLetterTopic, redriveTopic } from './contract.ts';
-import type { EventContext, Fact } from './event.ts';
-import { JSON_TYPE } from './event.ts';
+import { type EventContext, type Fact, JSON_TYPE, storable } from './event.ts';
 import type { LogRecord, ReceivedRecord } from './log.ts';
+import { uniqueId } from './unique-id.ts';
 
 /** Why a group gave up on a record. */
 export interface GivingUp {
@@ -24,47 +24,56 @@ export interface Origin {
   readonly offset: string;
 }
 
+/** Where a record lies. */
+export function placeOf({ topic, partition, offset }: ReceivedRecord): Origin {
+  return { topic, partition: String(partition), offset: String(offset) };
+}
+
 /** Reads a redriven record's origin from its headers; undefined when it has none. */
 export function originOf({ headers }: LogRecord): Origin | undefined {
   const { dlq_origin_topic: topic, dlq_origin_partition: partition, dlq_origin_offset: offset } = headers;
   return topic !== undefined ? { topic, partition: partition ?? '', offset: offset ?? '' } : undefined;
 }
 
-/** The dead letter as a row of the outbox: the record as it was, value, key and headers, and beside them why it is dead. */
+/**
+ * The dead letter as a row of the outbox: the record as it was, value, key and headers, and beside them why it is dead. Whatever a
+ * producer wrote can be stored, or the record could never be given up.
+ * @param origin where the group got it from first
+ */
 export function deadLetterOf(
   group: string,
-  { id, source, record, ...trace }: EventContext,
+  { id, source, record, traceparent, tracestate }: EventContext,
+  origin: Origin,
   why: GivingUp,
 ): Fact {
-  const origin = originOf(record) ?? {
-    topic: record.topic,
-    partition: String(record.partition),
-    offset: String(record.offset),
+  const headers = {
+    ...record.headers,
+    ce_id: id,
+    ce_source: source,
+    [`${PREFIX}reason`]: why.reason,
+    [`${PREFIX}error`]: why.error.replaceAll(/\s+/g, ' ').slice(0, MAX_ERROR_LENGTH),
+    [`${PREFIX}group`]: group,
+    [`${PREFIX}attempts`]: String(why.attempts),
+    [`${PREFIX}first_failure`]: why.firstFailure.toISOString(),
+    [`${PREFIX}last_failure`]: why.lastFailure.toISOString(),
+    [`${PREFIX}origin_topic`]: origin.topic,
+    [`${PREFIX}origin_partition`]: origin.partition,
+    [`${PREFIX}origin_offset`]: origin.offset,
+    [`${PREFIX}null_value`]: String(record.value === null),
   };
   return {
-    id,
+    // The event's own id is in its header; it need not be a UUID, as the column's must.
+    id: uniqueId(),
     topic: deadLetterTopic(origin.topic),
-    key: record.key ?? '',
-    type: record.headers.ce_type ?? '',
+    key: storable(record.key ?? ''),
+    type: storable(record.headers.ce_type ?? ''),
     payload: record.value ?? new Uint8Array(),
-    contentType: record.headers['content-type'] ?? JSON_TYPE,
-    traceparent: trace.traceparent ?? null,
-    tracestate: trace.tracestate ?? null,
-    headers: {
-      ...record.headers,
-      ce_id: id,
-      ce_source: source,
-      [`${PREFIX}reason`]: why.reason,
-      [`${PREFIX}error`]: why.error.replaceAll(/\s+/g, ' ').slice(0, MAX_ERROR_LENGTH),
-      [`${PREFIX}group`]: group,
-      [`${PREFIX}attempts`]: String(why.attempts),
-      [`${PREFIX}first_failure`]: why.firstFailure.toISOString(),
-      [`${PREFIX}last_failure`]: why.lastFailure.toISOString(),
-      [`${PREFIX}origin_topic`]: origin.topic,
-      [`${PREFIX}origin_partition`]: origin.partition,
-      [`${PREFIX}origin_offset`]: origin.offset,
-      [`${PREFIX}null_value`]: String(record.value === null),
-    },
+    contentType: storable(record.headers['content-type'] ?? JSON_TYPE),
+    traceparent: traceparent ?? null,
+    tracestate: tracestate ?? null,
+    headers: Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [storable(name), storable(value)]),
+    ),
   };
 }
 

@@ -11,9 +11,9 @@ import {
 import { createValidator } from '@bufbuild/protovalidate';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { currentTraceContext, type TraceContext } from '@tradewind/telemetry/trace-context';
-import { v7 } from 'uuid';
 import { topicOf } from './contract.ts';
 import type { ReceivedRecord } from './log.ts';
+import { uniqueId } from './unique-id.ts';
 
 /**
  * A fact on its way to the log, as a row of the outbox. On the log it is a CloudEvents 1.0 message in Kafka's binary content mode
@@ -61,7 +61,7 @@ export function factOf<Desc extends DescMessage>(
     throw new Error(`${schema.typeName} breaks its contract: ${String(result.error)}`);
   const { name, keyField } = topicOf(schema);
   return {
-    id: v7(),
+    id: uniqueId(),
     topic: name,
     key: String((message as Record<string, unknown>)[keyField]),
     type: schema.typeName,
@@ -115,24 +115,33 @@ function fieldPath(path: readonly { kind: string }[]): string {
   return path.map((step) => ('name' in step ? String(step.name) : '[]')).join('.') || 'message';
 }
 
+/** Text as PostgreSQL can store it: without NUL and without halves of surrogate pairs. */
+export function storable(text: string): string {
+  return text.replaceAll('\0', '\uFFFD').toWellFormed();
+}
+
+/** Longer names would not fit an index; then their hash stands for them. */
+const NAME_MAX = 255;
+const hashOf = (data: string | Uint8Array) => createHash('sha256').update(data).digest('base64url');
+const nameOf = (text: string) =>
+  text.length <= NAME_MAX && text === storable(text) ? text : `sha256:${hashOf(text)}`;
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
 /**
  * The identity that the inbox remembers. It is the producer's; a record of a producer that knows nothing of CloudEvents gets one from
  * its place in the log and its content.
  */
 export function contextOf(record: ReceivedRecord, logId: string): EventContext {
   const { headers, topic, partition, offset } = record;
-  const { ce_id: id, ce_source: source } = headers;
+  const { ce_id: id, ce_source: source, traceparent = '', tracestate } = headers;
   const own = id !== undefined && source !== undefined;
   return {
     id: own
-      ? id
-      : `${logId}/${topic}/${partition}/${offset}/${createHash('sha256')
-          .update(record.value ?? '')
-          .digest('base64url')
-          .slice(0, 16)}`,
-    source: own ? source : 'unknown',
-    traceparent: headers.traceparent,
-    tracestate: headers.tracestate,
+      ? nameOf(id)
+      : `${logId}/${topic}/${partition}/${offset}/${hashOf(record.value ?? '').slice(0, 16)}`,
+    source: own ? nameOf(source) : 'unknown',
+    traceparent: TRACEPARENT.test(traceparent) ? traceparent : undefined,
+    tracestate: tracestate === undefined ? undefined : storable(tracestate).slice(0, 512),
     record,
   };
 }

@@ -20,6 +20,10 @@ export interface HeldOptions {
   readonly attempt: <T>(work: () => Promise<T>) => Promise<T>;
   /** A record is dealt with, for good. */
   readonly onSettled: (record: ReceivedRecord) => void;
+  /** It was not dealt with and is not this member's any more; it will be received again by whoever owns its partition. */
+  readonly onLost: (record: ReceivedRecord) => void;
+  /** A line ended though it must not. */
+  readonly onBroken: (error: unknown) => void;
   /** Whether it is still this member's to handle. */
   readonly owned: (record: ReceivedRecord) => boolean;
   readonly clock: () => Date;
@@ -31,6 +35,8 @@ export interface HeldOptions {
 interface Line {
   readonly waiting: Incoming[];
   attempts: number;
+  /** Times that its dead letter could not be written. */
+  refused: number;
   firstFailure: Date;
   error: unknown;
 }
@@ -71,13 +77,19 @@ export class Held {
   /** Opens a line with an event that has just failed for the first time. */
   hold(incoming: Incoming, error: unknown): void {
     const name = lineOf(incoming);
-    const line: Line = { waiting: [incoming], attempts: 1, firstFailure: this.#options.clock(), error };
+    const line: Line = {
+      waiting: [incoming],
+      attempts: 1,
+      refused: 0,
+      firstFailure: this.#options.clock(),
+      error,
+    };
     this.#lines.set(name, line);
     this.#size++;
     const running = this.#work(line)
       .catch((failure: unknown) => {
-        // Only the end of the process ends a line early; its events are received again.
-        if (!this.#options.signal.aborted) this.#options.logger.error({ err: failure }, 'a held line ended');
+        // The end of the process ends a line early, and its events are received again; anything else is a defect.
+        if (!this.#options.signal.aborted) this.#options.onBroken(failure);
       })
       .finally(() => {
         this.#running.delete(running);
@@ -93,17 +105,21 @@ export class Held {
   }
 
   async #work(line: Line): Promise<void> {
-    const { onSettled, owned } = this.#options;
+    const { onSettled, onLost, owned } = this.#options;
     for (let head = line.waiting[0]; head; head = line.waiting[0]) {
       const { record } = head.context;
-      while (owned(record) && !(await this.#deal(head, line)));
-      line.waiting.shift();
-      this.#size--;
+      let dealt = false;
+      while (!dealt && owned(record)) dealt = await this.#deal(head, line);
+      // In doubt is lost: whoever owns the partition, this member perhaps, receives all of the line again.
+      const done = dealt ? 1 : line.waiting.length;
+      line.waiting.splice(0, done);
+      this.#size -= done;
       line.attempts = 0;
       line.error = undefined;
       // In the same turn as the last look, so that nobody joins a line that has ended.
       if (line.waiting.length === 0) this.#lines.delete(lineOf(head));
-      onSettled(record);
+      if (dealt) onSettled(record);
+      else onLost(record);
     }
   }
 
@@ -112,14 +128,7 @@ export class Held {
     const { batches, attempt, clock, logger, signal, retry } = this.#options;
     const { attempts = 6, baseMs = 200, capMs = 10_000 } = retry;
     const about = { topic: head.topic, key: head.context.record.key, event: head.context.id };
-    if (isHopeless(line.error) || line.attempts >= attempts) {
-      await attempt(() => batches.giveUp(head, this.#verdict(line)));
-      logger.error(
-        { ...about, attempts: line.attempts, err: line.error },
-        'gave up on an event: it is a dead letter now',
-      );
-      return true;
-    }
+    if (isHopeless(line.error) || line.attempts >= attempts) return await this.#giveUp(head, line);
     if (line.attempts > 0) await delay(fullJitter(line.attempts - 1, { baseMs, capMs }), signal);
     try {
       await attempt(() => batches.settle([head]));
@@ -133,6 +142,26 @@ export class Held {
         { ...about, attempts: line.attempts, err: error },
         'an event failed; it will be tried again',
       );
+      return false;
+    }
+  }
+
+  /** Makes a dead letter of the event. As long as that fails it stays where it is: there is nothing after giving up. */
+  async #giveUp(head: Incoming, line: Line): Promise<boolean> {
+    const { batches, attempt, logger, signal, retry } = this.#options;
+    const about = { topic: head.topic, key: head.context.record.key, event: head.context.id };
+    try {
+      await attempt(() => batches.giveUp(head, this.#verdict(line)));
+      logger.error(
+        { ...about, attempts: line.attempts, err: line.error },
+        'gave up on an event: it is a dead letter now',
+      );
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      logger.error({ ...about, err: error }, 'a dead letter could not be written; its key waits');
+      const backoff = { baseMs: retry.baseMs ?? 200, capMs: retry.capMs ?? 10_000 };
+      await delay(fullJitter(line.refused++, backoff), signal);
       return false;
     }
   }

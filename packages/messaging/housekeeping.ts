@@ -21,19 +21,19 @@ export interface HousekeepingOptions {
 }
 
 /**
- * The inbox's window. What is done may be forgotten two weeks later: records of most topics are gone after one, and where they are kept for
+ * The inbox's window (`now()`, for a volatile clock could not use the index). What is done may be forgotten two weeks later: records of most topics are gone after one, and where they are kept for
  * ever the revision decides. What is dead is kept longer than its dead letter (90 days), which could not be redriven without it.
  */
 export const inboxChores: readonly Chore[] = [
   {
     name: 'inbox: done',
     sql: `DELETE FROM inbox WHERE ctid = ANY(ARRAY(
-      SELECT ctid FROM inbox WHERE handled_at < clock_timestamp() - interval '14 days' AND state = 'done' LIMIT $1))`,
+      SELECT ctid FROM inbox WHERE handled_at < now() - interval '14 days' AND state = 'done' LIMIT $1))`,
   },
   {
     name: 'inbox: dead',
     sql: `DELETE FROM inbox WHERE ctid = ANY(ARRAY(
-      SELECT ctid FROM inbox WHERE handled_at < clock_timestamp() - interval '100 days' LIMIT $1))`,
+      SELECT ctid FROM inbox WHERE handled_at < now() - interval '100 days' LIMIT $1))`,
   },
 ];
 

@@ -36,22 +36,45 @@ export interface ListenOptions {
  * later events of its own topic and key. Topics have to exist.
  */
 export async function listen(options: ListenOptions): Promise<void> {
-  const { group, log, subscriptions, signal, maxBatch = 1_000, maxHeld = 10_000 } = options;
+  const { group, log, subscriptions, maxBatch = 1_000, maxHeld = 10_000 } = options;
   const topics = [...subscriptions.map(({ topic }) => topic), redriveTopic(group)];
+  const broken = new AbortController();
+  const signal = AbortSignal.any([options.signal, broken.signal]);
   await using consumer = await log.consumer({ group, topics, maxRecords: maxBatch });
   options.onJoined?.();
-  const listener = new Listener(options, consumer);
+  const listener = new Listener({ ...options, signal }, consumer, (error) => broken.abort(error));
   try {
     while (!signal.aborted) {
       await listener.room(maxHeld);
       const records = await consumer.receive(signal);
       // Records that come during the shutdown are left for the next owner.
-      if (records.length > 0 && !signal.aborted) await listener.take(records);
+      if (records.length > 0 && !signal.aborted) await orAbandon(listener.take(records), signal);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    await listener.finish();
+    await orAbandon(listener.finish(), signal);
+  }
+  if (broken.signal.aborted) throw broken.signal.reason;
+}
+
+/** How long a batch may still take once it is time to stop. What is abandoned rolls back and is received again. */
+const ABANDON_MS = 3_000;
+
+async function orAbandon(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  let timer: NodeJS.Timeout | undefined;
+  const start = () => {
+    timer = setTimeout(over.resolve, ABANDON_MS);
+  };
+  if (signal.aborted) start();
+  else signal.addEventListener('abort', start, { once: true });
+  try {
+    work.catch(() => undefined);
+    await Promise.race([work, over.promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', start);
   }
 }
 
@@ -63,7 +86,7 @@ class Listener {
   readonly #held: Held;
   #committing: Promise<void> = Promise.resolve();
 
-  constructor(options: ListenOptions, consumer: Consumer) {
+  constructor(options: ListenOptions, consumer: Consumer, onBroken: (error: unknown) => void) {
     const { group, log, database, subscriptions, signal, logger, clock = () => new Date() } = options;
     this.#options = options;
     this.#consumer = consumer;
@@ -76,6 +99,8 @@ class Listener {
         this.#progress.settled(record);
         this.#commit();
       },
+      onLost: (record) => this.#progress.forget(record),
+      onBroken,
       owned: (record) => consumer.owns(record),
       clock,
       signal,

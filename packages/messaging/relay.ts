@@ -1,7 +1,9 @@
+import { sessionUrl } from '@tradewind/database/session';
 import { delay, fullJitter } from '@tradewind/process/backoff';
 import type { Logger } from '@tradewind/telemetry/logger';
 import { Client } from 'pg';
 import type { EventLog, LogRecord, Producer } from './log.ts';
+import { isRefusal, StuckFacts } from './stuck-facts.ts';
 
 /** Moves facts from a database's outbox to the log. Every process of a service runs one; at any time one of them owns the outbox. */
 export interface Relay extends AsyncDisposable {
@@ -29,17 +31,21 @@ const OWNER_LOCK = 7_420_002;
 /** How soon another process takes over when the owner's connection ends. */
 const OWNER_POLL_MS = 250;
 const CHANNEL = 'tradewind_outbox';
+/** How long a statement may go without an answer. */
+const PATIENCE_MS = 15_000;
+/** How long the end of a connection may take. */
+const END_MS = 2_000;
 
 // One round trip a turn: what was sent is deleted and the next rows are read. Both halves see the same snapshot, hence the exception.
-// No "position > last": a smaller position may commit later.
+// No "position > last": a smaller position may commit later. NOT IN a subquery is hashed; <> ALL of an array would be searched for each row.
 const TURN = `
-  WITH sent AS (DELETE FROM outbox WHERE position = ANY($1::bigint[]))
+  WITH sent AS (DELETE FROM outbox WHERE position = ANY($1::bigint[]) RETURNING position)
   SELECT position, id, aggregatetype, aggregateid, type, payload, source, content_type, traceparent, tracestate, headers, created_at
   FROM (
     SELECT page.*, sum(page.size) OVER (ORDER BY position) - page.size AS before
     FROM (
       SELECT outbox.*, coalesce(octet_length(payload), 0) AS size
-      FROM outbox WHERE position <> ALL($1::bigint[]) ORDER BY position LIMIT $2
+      FROM outbox WHERE position NOT IN (SELECT position FROM sent) AND position NOT IN (SELECT unnest($4::bigint[])) ORDER BY position LIMIT $2
     ) page
   ) row WHERE before < $3 ORDER BY position`;
 
@@ -155,9 +161,10 @@ class OutboxRelay implements Relay {
   /** One connection's life: wait for the lock, then move rows until something fails or the end. */
   async #session(onProgress: () => void): Promise<void> {
     const client = new Client({
-      connectionString: this.#options.databaseUrl,
+      connectionString: sessionUrl(this.#options.databaseUrl),
       application_name: 'relay',
       connectionTimeoutMillis: 5_000,
+      query_timeout: PATIENCE_MS,
       keepAlive: true,
     });
     let lost: Error | undefined;
@@ -189,7 +196,10 @@ class OutboxRelay implements Relay {
       this.owner = false;
       this.#client = undefined;
       client.removeAllListeners('end');
+      // A server that does not answer is not waited for.
+      const late = setTimeout(() => client.connection.stream.destroy(), END_MS);
       await client.end().catch(() => undefined);
+      clearTimeout(late);
     }
   }
 
@@ -207,6 +217,7 @@ class OutboxRelay implements Relay {
     onProgress: () => void,
   ): Promise<void> {
     const { batch = 2_000, pollMs = 1_000 } = this.#options;
+    const stuck = new StuckFacts();
     let sent: string[] = [];
     while (true) {
       this.#wanted = false;
@@ -214,19 +225,45 @@ class OutboxRelay implements Relay {
       const { rows } = await client.query<OutboxRow>({
         name: 'turn',
         text: TURN,
-        values: [sent, batch, TURN_BYTES],
+        values: [sent, batch, TURN_BYTES, stuck.positions()],
       });
       sent = [];
-      this.trouble = undefined;
+      const free = stuck.sift(rows);
+      if (free.length > 0 && !this.#stop.signal.aborted) sent = await this.#send(producer, free, stuck);
+      this.trouble = stuck.trouble;
       onProgress();
-      if (this.#stop.signal.aborted) return;
-      if (rows.length > 0) {
-        await producer.append(rows.map(recordOf));
-        sent = rows.map(({ position }) => position);
-      } else if (!this.#wanted) await this.#pause(pollMs);
+      if (this.#stop.signal.aborted && sent.length === 0) return;
+      if (rows.length === 0 && !this.#wanted) await this.#pause(pollMs);
       const error = lost();
       if (error) throw error;
     }
+  }
+
+  /** Appends rows, all at once if that is possible. Answers the positions of those that are on the log. */
+  async #send(producer: Producer, rows: readonly OutboxRow[], stuck: StuckFacts): Promise<string[]> {
+    try {
+      await producer.append(rows.map(recordOf));
+      return rows.map(({ position }) => position);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+    }
+    // One of them will never be taken as it is. The others must not wait for it, but those of its key.
+    const sent: string[] = [];
+    for (const row of rows) {
+      if (stuck.sift([row]).length === 0) continue;
+      try {
+        await producer.append([recordOf(row)]);
+        sent.push(row.position);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        stuck.add(row, error);
+        this.#options.logger.error(
+          { err: error, event: row.id, topic: row.aggregatetype, key: row.aggregateid },
+          'the log refuses a fact; it stays in the outbox, and its key waits',
+        );
+      }
+    }
+    return sent;
   }
 
   /** Until somebody wakes it, or the time is over. */

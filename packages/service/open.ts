@@ -7,6 +7,7 @@ import { listen } from '@tradewind/messaging/listen';
 import type { EventLog } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
 import { type Relay, startRelay } from '@tradewind/messaging/relay';
+import { uniqueId } from '@tradewind/messaging/unique-id';
 import { delay, fullJitter } from '@tradewind/process/backoff';
 import type { Role } from '@tradewind/process/command';
 import type { Settings, Values } from '@tradewind/process/environment';
@@ -14,7 +15,6 @@ import { type Running, together } from '@tradewind/process/together';
 import { type Waits, waitFor } from '@tradewind/process/wait-for';
 import { type Server, serve } from '@tradewind/rpc/serve';
 import type { Logger } from '@tradewind/telemetry/logger';
-import { v7 } from 'uuid';
 import type { CommonConfig, ServiceDefinition, ServiceDeps } from './define.ts';
 import { readiness } from './readiness.ts';
 
@@ -38,7 +38,8 @@ export function openServiceDatabase<Own extends Settings>(
   statementTimeoutMs?: number,
 ): Promise<Database> {
   return openDatabase({
-    ...(statementTimeoutMs !== undefined && { statementTimeoutMs }),
+    // Whoever gives statements any time gives locks any time.
+    ...(statementTimeoutMs === 0 && { statementTimeoutMs, lockTimeoutMs: 0 }),
     url,
     schema,
     name,
@@ -56,17 +57,18 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
   await using scope = new AsyncDisposableStack();
   const database = scope.use(await openServiceDatabase(definition, config, logger));
   let relay: Relay | undefined;
+  let log: EventLog | undefined;
   const deps: ServiceDeps<CommonConfig & Values<Own>> = {
     database,
     wake: () => relay?.wake(),
     clock: () => new Date(),
-    newId: v7,
+    newId: uniqueId,
     logger,
     signal,
     config,
     scope,
   };
-  const health = readiness({ database, roles, waits, relay: () => relay });
+  const health = readiness({ database, roles, waits, relay: () => relay, log: () => log });
   const port = roles.has('serve') ? config.PORT : config.HEALTH_PORT;
   await together(
     {
@@ -91,13 +93,15 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
       messaging: async (signal) => {
         await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });
         await waitFor({ name: 'schema', probe: () => probeSchema(database), signal, logger, waits });
-        await using log = await openWhenThere(definition, config, { signal, logger, waits });
-        await using started = startRelay({ databaseUrl: config.DATABASE_URL, log, logger });
+        await using opened = await openWhenThere(definition, config, { signal, logger, waits });
+        await using started = startRelay({ databaseUrl: config.DATABASE_URL, log: opened, logger });
+        log = opened;
         relay = started;
         await together(
           {
             ...(roles.has('listen') && {
-              listen: (signal) => listenForEver({ ...options, signal }, database, log, () => started.wake()),
+              listen: (signal) =>
+                listenForEver({ ...options, signal }, database, opened, () => started.wake()),
             }),
             housekeeping: (signal) =>
               keepHouse({ database, chores: [...inboxChores, ...(definition.chores ?? [])], logger, signal }),
@@ -118,30 +122,44 @@ async function openWhenThere<Own extends Settings>(
   { EVENT_LOG_URL: url }: CommonConfig,
   { signal, logger, waits }: Pick<RunOptions<Own>, 'signal' | 'logger' | 'waits'>,
 ): Promise<EventLog> {
-  let log: EventLog | undefined;
   const topics = topicSpecs(
     name,
     tells,
     subscriptions.map(({ schema }) => schema),
   );
-  await waitFor({
-    name: 'event log',
-    probe: async () => {
-      log ??= await openLog({ url, logger });
-      for (const difference of await log.createTopics(topics)) {
-        logger.warn(
-          difference,
-          'a topic has another number of partitions than configured; it is left as it is',
-        );
-      }
-    },
-    signal,
-    logger,
-    waits,
-    probeTimeoutMs: 15_000,
-  });
-  if (!log) throw new Error('unreachable: the wait ended without a log');
-  return log;
+  // One opening at a time, also when it takes longer than the wait has patience.
+  let opening: Promise<EventLog> | undefined;
+  const open = () => {
+    opening ??= openLog({ url, logger }).catch((error: unknown) => {
+      opening = undefined;
+      throw error;
+    });
+    return opening;
+  };
+  try {
+    await waitFor({
+      name: 'event log',
+      probe: async () => {
+        for (const difference of await (await open()).createTopics(topics)) {
+          logger.warn(
+            difference,
+            'a topic has another number of partitions than configured; it is left as it is',
+          );
+        }
+      },
+      signal,
+      logger,
+      waits,
+      probeTimeoutMs: 15_000,
+    });
+    return await open();
+  } catch (error) {
+    void opening?.then(
+      (log) => log[Symbol.asyncDispose](),
+      () => undefined,
+    );
+    throw error;
+  }
 }
 
 /** Listens again, with backoff, when the log was away at the wrong moment. */

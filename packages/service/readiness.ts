@@ -1,5 +1,6 @@
 import type { Database } from '@tradewind/database/database';
 import { probeSchema } from '@tradewind/database/migrate';
+import type { EventLog } from '@tradewind/messaging/log';
 import type { Relay } from '@tradewind/messaging/relay';
 import type { Role } from '@tradewind/process/command';
 import { reasonOf, type Waits } from '@tradewind/process/wait-for';
@@ -10,39 +11,60 @@ export interface ReadinessOptions {
   readonly roles: ReadonlySet<Role>;
   readonly waits: Waits;
   readonly relay: () => Relay | undefined;
+  /** The event log once it was opened. */
+  readonly log: () => EventLog | undefined;
 }
 
 type Health = ServeOptions['health'];
 
-/** How long a probe of the database may take. */
+/** How long a probe may take. */
 const PROBE_MS = 2_000;
 
 /**
  * Answers /health/ready. Orders can be accepted without the event log, so for a process that serves its absence is a degradation; a process that
  * only listens can do nothing without it.
  */
-export function readiness({ database, roles, waits, relay }: ReadinessOptions): Health {
+export function readiness({ database, roles, waits, relay, log }: ReadinessOptions): Health {
   let schemaSeen = false;
+  const asked = {
+    database: () => database.probe(),
+    schema: async () => {
+      if (!schemaSeen) await probeSchema(database);
+      schemaSeen = true;
+    },
+    'event log': async () => {
+      const opened = log();
+      if (!opened) throw new Error('not reached yet');
+      await opened.probe();
+    },
+    outbox: async () => {
+      const trouble = relay()?.trouble;
+      if (trouble !== undefined) throw new Error(trouble);
+    },
+  };
   return {
     async check() {
-      const dependencies: Record<string, string> = {};
-      try {
-        await within(PROBE_MS, database.probe());
-        dependencies.database = 'ok';
-        if (!schemaSeen) await within(PROBE_MS, probeSchema(database));
-        schemaSeen = true;
-        dependencies.schema = 'ok';
-      } catch (error) {
-        dependencies[dependencies.database === 'ok' ? 'schema' : 'database'] = reasonOf(error);
-      }
-      dependencies['event log'] = relay() ? (relay()?.trouble ?? 'ok') : 'not reached yet';
+      const answers = await Promise.all(
+        Object.entries(asked).map(async ([name, probe]) => [name, await stateOf(probe)] as const),
+      );
+      const dependencies: Record<string, string> = Object.fromEntries(answers);
+      // What is waited for knows best why.
       for (const { name, reason } of waits.pending()) dependencies[name] = reason;
-      const ok = (name: string) => dependencies[name] === 'ok';
-      if (!ok('database') || !ok('schema')) return { status: 'unavailable', dependencies };
-      if (ok('event log')) return { status: 'ready', dependencies };
+      const ok = (...names: (keyof typeof asked)[]) => names.every((name) => dependencies[name] === 'ok');
+      if (!ok('database', 'schema')) return { status: 'unavailable', dependencies };
+      if (ok('event log', 'outbox')) return { status: 'ready', dependencies };
       return { status: roles.has('serve') ? 'degraded' : 'unavailable', dependencies };
     },
   };
+}
+
+async function stateOf(probe: () => Promise<void>): Promise<string> {
+  try {
+    await within(PROBE_MS, probe());
+    return 'ok';
+  } catch (error) {
+    return reasonOf(error);
+  }
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 import { defineEntity, p } from '@mikro-orm/core';
-import { type Database, openDatabase, type Schema } from '@tradewind/database/database';
+import { type Database, type EntityManager, openDatabase, type Schema } from '@tradewind/database/database';
 import { groupCommit } from '@tradewind/database/group-commit';
 import { migrateDown, migrateUp, migrationStatus, probeSchema } from '@tradewind/database/migrate';
 import { run, statement } from '@tradewind/database/statement';
@@ -120,4 +120,74 @@ test('concurrent requests share a commit, and a bad one hurts only itself', asyn
     insert({ id: 201, name: 'n201' }),
   ]);
   expect(mixed.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+});
+
+test('a commit whose outcome is unknown is not run again, for it may have happened', async () => {
+  await using database = await open();
+  await migrateUp(database);
+  let cut = true;
+  const unsure = {
+    async transaction<T>(work: (em: EntityManager) => Promise<T>): Promise<T> {
+      const result = await database.transaction(work);
+      if (cut) throw Object.assign(new Error('the answer got lost'), { code: 'EPIPE_OF_SOME_KIND' });
+      return result;
+    },
+  };
+  const insert = groupCommit<number, number>(
+    unsure,
+    async (em, ids) => (await run(em, insertThings, [ids, ids.map((id) => `n${id}`)])).map(({ id }) => id),
+    { lanes: 1 },
+  );
+  const answers = await Promise.allSettled([insert(1), insert(2)]);
+  expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  cut = false;
+  expect(await insert(3)).toBe(3);
+  expect(await database.read().count(Thing)).toBe(3);
+});
+
+test('requests whose callers have gone do not run, and more than can wait are refused', async () => {
+  await using database = await open();
+  await migrateUp(database);
+  const blocked = Promise.withResolvers<void>();
+  const seen: number[] = [];
+  const insert = groupCommit<number, number>(
+    database,
+    async (em, ids) => {
+      seen.push(...ids);
+      await blocked.promise;
+      return (await run(em, insertThings, [ids, ids.map((id) => `n${id}`)])).map(({ id }) => id);
+    },
+    { lanes: 1, maxWaiting: 2 },
+  );
+  const first = insert(1);
+  await expect.poll(() => seen).toEqual([1]);
+  let gone = false;
+  const second = insert(2, () => gone);
+  const third = insert(3);
+  await expect(insert(4)).rejects.toThrow('too many requests wait already');
+  gone = true;
+  blocked.resolve();
+  expect(await first).toBe(1);
+  await expect(second).rejects.toThrow('the caller has gone');
+  expect(await third).toBe(3);
+  expect(seen).toEqual([1, 3]);
+});
+
+test('a request that waits for a lock does not make the others wait for it', async () => {
+  await using database = await open();
+  await migrateUp(database);
+  const insert = groupCommit<number, number>(
+    database,
+    async (em, ids) => (await run(em, insertThings, [ids, ids.map((id) => `n${id}`)])).map(({ id }) => id),
+    { lanes: 1 },
+  );
+  const other = await database.pool.connect();
+  await other.query('BEGIN');
+  await other.query(`INSERT INTO thing (id, name) VALUES (1, 'held')`);
+  const held = insert(1);
+  const free = await Promise.all(Array.from({ length: 20 }, (_, n) => insert(n + 2)));
+  expect(free).toHaveLength(20);
+  await other.query('ROLLBACK');
+  other.release();
+  expect(await held).toBe(1);
 });

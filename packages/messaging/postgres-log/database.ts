@@ -1,5 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { failureKind } from '@tradewind/database/failure';
+import { sessionUrl } from '@tradewind/database/session';
 import type { Logger } from '@tradewind/telemetry/logger';
 import { Pool, type PoolClient, type QueryArrayConfig, type QueryArrayResult } from 'pg';
 import { prepareSchema } from './schema.ts';
@@ -22,20 +23,14 @@ export interface DatabaseOptions {
 // must not be scanned when it has a million rows.
 const PLANS = {
   plan_cache_mode: 'force_generic_plan',
-  enable_seqscan: 'off',
   enable_bitmapscan: 'off',
   enable_mergejoin: 'off',
   max_parallel_workers_per_gather: '0',
-  jit: 'off',
 };
 
 /** The connection string with the log's own session settings added to those it may have. */
 export function connectionString(url: string): string {
-  const parsed = new URL(url);
-  const given = parsed.searchParams.get('options') ?? '';
-  const pinned = Object.entries(PLANS).map(([name, value]) => `-c ${name}=${value}`);
-  parsed.searchParams.set('options', [given, ...pinned].join(' ').trim());
-  return parsed.href;
+  return sessionUrl(url, PLANS);
 }
 
 /** How long whoever ends waits for the server to end as well. */

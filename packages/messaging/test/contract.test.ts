@@ -38,7 +38,13 @@ test('name, key and retention of a topic come from the contract', () => {
 
 test('a service gets its topics, the dead-letter topics of what it hears, and its redrive topic', () => {
   const names = topicSpecs('order', [OrderCreatedSchema], [StockReservedSchema]).map(({ name }) => name);
-  expect(names).toEqual(['order.created', 'stock.reserved', 'stock.reserved.dlq', 'order.redrive']);
+  expect(names).toEqual([
+    'order.created',
+    'stock.reserved',
+    'stock.reserved.dlq',
+    'order.redrive',
+    'order.redrive.dlq',
+  ]);
 });
 
 test('every event’s example in its contract is accepted, and written again as it stands', () => {

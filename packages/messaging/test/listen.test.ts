@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { redriveOf } from '@tradewind/messaging/dead-letter';
 import type { LogRecord } from '@tradewind/messaging/log';
+import { Client } from 'pg';
 import { v7 } from 'uuid';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { GROUP, type Ledger, openLedger, orderCreated, rejected } from './ledger.ts';
 
 const lag = async ({ log }: Ledger) =>
@@ -262,7 +264,6 @@ test('a database that is away is waited for: no dead letter, no lost event, no a
   await settled(ledger, ['before']);
   const { pool } = ledger.database;
   const name = ledger.databaseUrl.split('/').at(-1);
-  const { Client } = await import('pg');
   const admin = new Client({ connectionString: process.env.TEST_POSTGRES_URL });
   await admin.connect();
   try {
@@ -307,4 +308,121 @@ test('events of one key are handled in the order of the log, also over a change 
     const seen = entries.filter(({ orderId }) => orderId === key).map(({ customerId }) => Number(customerId));
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
   }
+});
+
+describe('records that nobody could store as they are become dead letters all the same', () => {
+  const cases: [string, (record: LogRecord) => LogRecord][] = [
+    ['no id of its own', (record) => ({ ...record, headers: {} })],
+    ['an id that is no UUID', (record) => ({ ...record, headers: { ...record.headers, ce_id: 'order-7' } })],
+    [
+      'an id of 10 kB',
+      (record) => ({ ...record, headers: { ...record.headers, ce_id: randomBytes(5_000).toString('hex') } }),
+    ],
+    [
+      'NUL in its id and headers',
+      (record) => ({
+        ...record,
+        headers: { ...record.headers, ce_id: 'a\0b', 'x\0y': '\0', traceparent: '\0', tracestate: '\0' },
+      }),
+    ],
+    ['NUL in its value', (record) => ({ ...record, value: Buffer.from('{"order_id":"\0"}') })],
+    [
+      'half a surrogate pair where its error is cut',
+      (record) => ({ ...record, value: Buffer.from(`{"order_id":"${'😀'.repeat(3_000)}"}`) }),
+    ],
+    ['a key of 10 kB', (record) => ({ ...record, key: randomBytes(5_000).toString('hex') })],
+  ];
+  test.each(cases)('%s', async (_, change) => {
+    await using ledger = await openLedger();
+    await using _member = ledger.start();
+    const garbage = { ...orderCreated('garbage'), value: Buffer.from('garbage') };
+    await ledger.append(change(garbage), orderCreated('next'));
+    await settled(ledger, ['next']);
+    await expect.poll(async () => (await ledger.records('order.created.dlq')).length).toBe(1);
+    const [letter] = await ledger.records('order.created.dlq');
+    expect(letter?.headers.dlq_reason).toBe('undecodable');
+    await expect.poll(() => lag(ledger)).toBe(0n);
+  });
+});
+
+test('what was never a dead letter does not run from the redrive topic, and stops nothing', async () => {
+  await using ledger = await openLedger();
+  await using _member = ledger.start();
+  const stray = { ...orderCreated('stray'), topic: `${GROUP}.redrive` };
+  const elsewhere = { ...stray.headers, ce_id: v7(), dlq_group: GROUP, dlq_origin_topic: 'nobody.hears' };
+  await ledger.append(stray, { ...stray, headers: elsewhere }, orderCreated('next'));
+  await settled(ledger, ['next']);
+  await expect.poll(async () => (await ledger.records(`${GROUP}.redrive.dlq`)).length).toBe(2);
+  await expect.poll(async () => (await ledger.records('order.confirmed')).length).toBe(1);
+});
+
+test('a held event whose partition is in doubt is not forgotten', async () => {
+  await using ledger = await openLedger();
+  let broken = true;
+  let tries = 0;
+  const member = ledger.start(
+    ({ customerId }) => {
+      if (customerId !== 'held') return;
+      tries++;
+      if (broken) throw new Error('not yet');
+    },
+    { retry: { attempts: 1_000_000, baseMs: 5, capMs: 20 } },
+  );
+  await ledger.append(orderCreated('held'), orderCreated('other'));
+  await settled(ledger, ['other']);
+  await expect.poll(() => tries).toBeGreaterThan(2);
+  // Nobody of the group can give a sign of life while this lock is held, so the member must doubt what it owns.
+  const client = new Client({ connectionString: ledger.logUrl });
+  await client.connect();
+  await client.query('SELECT pg_advisory_lock(7420102, hashtext($1))', [GROUP]);
+  await expect
+    .poll(
+      async () => {
+        const before = tries;
+        await new Promise(setImmediate);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        return tries === before;
+      },
+      { timeout: 15_000 },
+    )
+    .toBe(true);
+  await client.end();
+  broken = false;
+  await settled(ledger, ['other', 'held']);
+  await expect.poll(() => lag(ledger)).toBe(0n);
+  await member.stop();
+});
+
+test('a database that turns read-only for a while costs no event and no order', async () => {
+  await using ledger = await openLedger();
+  await using _member = ledger.start();
+  await ledger.append(orderCreated('before'));
+  await settled(ledger, ['before']);
+  const name = ledger.databaseUrl.split('/').at(-1);
+  const admin = new Client({ connectionString: process.env.TEST_POSTGRES_URL });
+  await admin.connect();
+  const turn = async (mode: 'on' | 'off') => {
+    await admin.query(`ALTER DATABASE ${name} SET default_transaction_read_only = ${mode}`);
+    await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name]);
+  };
+  const key = v7();
+  try {
+    await turn('on');
+    await ledger.append(orderCreated('first', { orderId: key }), orderCreated('second', { orderId: key }));
+    await expect
+      .poll(() =>
+        ledger.database.probe().then(
+          () => 'writable',
+          (error: Error) => error.message,
+        ),
+      )
+      .toMatch(/read-only/);
+    await expect.poll(() => lag(ledger)).toBe(2n);
+  } finally {
+    await turn('off');
+    await admin.end();
+  }
+  await settled(ledger, ['before', 'first', 'second']);
+  expect((await ledger.entries()).map(({ customerId }) => customerId)).toEqual(['before', 'first', 'second']);
+  expect(await ledger.records('order.created.dlq')).toEqual([]);
 });

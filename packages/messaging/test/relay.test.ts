@@ -1,4 +1,5 @@
 import { OrderCanceledSchema, OrderConfirmedSchema } from '@tradewind/contracts/order/v1/events';
+import { factOf } from '@tradewind/messaging/event';
 import type { EventLog, LogRecord } from '@tradewind/messaging/log';
 import { Facts } from '@tradewind/messaging/outbox';
 import { startRelay } from '@tradewind/messaging/relay';
@@ -248,4 +249,64 @@ test('the outbox has the columns of Debezium’s event router, and only takes in
       return rows[0];
     })
     .toEqual({ inserts: 1, updates: 0, deletes: 1 });
+});
+
+test('a fact that the log refuses holds up its own key only, is said aloud, and leaves once it can', async () => {
+  await using ledger = await openLedger();
+  await using relay = startRelay({ databaseUrl: ledger.databaseUrl, log: ledger.log, logger });
+  const [bad, good] = [v7(), v7()];
+  const told = (orderId: string, topic: string) =>
+    ledger.database.transaction(async (em) => {
+      const facts = new Facts('order');
+      facts.add({ ...factOf(OrderConfirmedSchema, { orderId, revision: 1n }, undefined), topic });
+      await facts.save(em);
+    });
+  await told(bad, 'no.such.topic');
+  await told(bad, 'no.such.topic');
+  await told(good, 'order.confirmed');
+  relay.wake();
+  await expect.poll(async () => (await confirmed(ledger)).map((event) => event.order_id)).toEqual([good]);
+  await expect.poll(() => depth(ledger)).toBe(2);
+  await expect.poll(() => relay.trouble).toMatch(/2 facts are stuck in the outbox: .*no\.such\.topic/);
+  await ledger.log.createTopics([{ name: 'no.such.topic', retentionMs: null }]);
+  await expect.poll(() => depth(ledger), { timeout: 20_000 }).toBe(0);
+  await expect.poll(() => relay.trouble).toBeUndefined();
+});
+
+test('a relay that can’t append says so for as long as it can’t', async () => {
+  await using ledger = await openLedger();
+  let away = true;
+  let appends = 0;
+  const faulty: EventLog = {
+    ...ledger.log,
+    id: ledger.log.id,
+    async producer() {
+      const producer = await ledger.log.producer();
+      return {
+        append(records: readonly LogRecord[]) {
+          appends++;
+          return away ? Promise.reject(new Error('the log is away')) : producer.append(records);
+        },
+        [Symbol.asyncDispose]: () => producer[Symbol.asyncDispose](),
+      };
+    },
+  };
+  await tell(ledger, v7(), 1);
+  await using relay = startRelay({ databaseUrl: ledger.databaseUrl, log: faulty, logger });
+  const said = new Set<string | undefined>();
+  await expect.poll(() => relay.trouble).toBe('the log is away');
+  const from = appends;
+  await expect
+    .poll(
+      () => {
+        said.add(relay.trouble);
+        return appends - from;
+      },
+      { interval: 1 },
+    )
+    .toBeGreaterThan(3);
+  expect([...said]).toEqual(['the log is away']);
+  away = false;
+  await expect.poll(() => depth(ledger)).toBe(0);
+  await expect.poll(() => relay.trouble).toBeUndefined();
 });

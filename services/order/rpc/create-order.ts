@@ -40,7 +40,10 @@ export function createOrder(
     const key = idempotencyKey(OrderService.method.createOrder, request, call);
     const order = newOrder(request, newId(), clock());
     const response = create(CreateOrderResponseSchema, { order: orderMessage(order) });
-    return await commit({ key, order, response, fact: orderCreated(order) });
+    return await commit(
+      { key, order, response, fact: orderCreated(order) },
+      () => call.aborted !== undefined,
+    );
   };
 }
 
