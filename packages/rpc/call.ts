@@ -6,6 +6,8 @@ import { Code, ConnectError } from '@connectrpc/connect';
 export interface Call {
   /** Aborts when the deadline passes or the caller goes away; its reason is a ConnectError. Pass it on. */
   readonly signal: AbortSignal;
+  /** Why it was aborted, if it was; cheaper to ask than `signal`. */
+  readonly aborted: ConnectError | undefined;
   /** The caller's x-request-id, or a new one. */
   readonly requestId: string;
   /** Milliseconds left until the deadline, never below 0; undefined for a stream without one. */
@@ -42,11 +44,11 @@ export type BidiStreaming<I extends DescMessage, O extends DescMessage> = (
 
 export type Face = 'grpc' | 'grpc-web' | 'connect' | 'http';
 
-const printable = /^[\x21-\x7e]{1,128}$/;
+const plain = /^[\w.:~+=-]{1,128}$/;
 
-/** The caller's request id when it is printable ASCII up to 128 characters, else a new one. */
+/** The caller's request id when it is up to 128 letters, digits and `_.:~+=-`, else a new one. */
 export function requestIdFrom(header: string | undefined): string {
-  return header !== undefined && printable.test(header) ? header : randomUUID();
+  return header !== undefined && plain.test(header) ? header : randomUUID();
 }
 
 /** A call in progress. Faces extend it with their headers; the pipeline ends it. Signal and timer are made only when used. */

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { isFieldError } from '@bufbuild/protobuf/reflect';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema } from '@tradewind/contracts/third-party/google/rpc/error_details';
+import { failureKind } from '@tradewind/database/failure';
 
 /** One thing that is wrong with a request: where (`lines[0].quantity`) and why. */
 export type FieldViolation = { field: string; error: string };
@@ -60,36 +61,6 @@ export function renameFields(error: unknown, names: Readonly<Record<string, stri
   );
 }
 
-const awayCodes = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  // PostgreSQL: too many connections, shutting down, crashed, starting up; serialization failure and deadlock.
-  '53300',
-  '57P01',
-  '57P02',
-  '57P03',
-  '40001',
-  '40P01',
-]);
-
-// node-pg tells these without a code.
-const awayMessages =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end)/;
-
-function isAway(error: Error): boolean {
-  const { code } = error as { code?: unknown };
-  // Class 08 is PostgreSQL's "connection exception".
-  if (typeof code === 'string' && (awayCodes.has(code) || /^08[0-9A-Z]{3}$/.test(code))) return true;
-  return awayMessages.test(error.message);
-}
-
 function* causes(error: unknown): Generator<Error> {
   let current = error;
   for (let depth = 0; depth < 5 && current instanceof Error; depth += 1) {
@@ -106,7 +77,7 @@ export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return wellFormed(error);
   for (const cause of causes(error)) {
     if (cause instanceof ConnectError) return wellFormed(cause);
-    if (isAway(cause)) {
+    if (failureKind(cause) !== 'other') {
       return new ConnectError(
         'a dependency is away, try again later',
         Code.Unavailable,

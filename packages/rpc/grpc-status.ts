@@ -1,32 +1,46 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { type Code, ConnectError } from '@connectrpc/connect';
-import { Metadata, type ServiceError, type status } from '@grpc/grpc-js';
+import type { Metadata, ServiceError, status } from '@grpc/grpc-js';
 import { StatusSchema } from '@tradewind/contracts/third-party/google/rpc/status';
 
 const detailsHeader = 'grpc-status-details-bin';
 
-type GrpcStatus = { code: status & Code; details: string; metadata: Metadata };
+/** A ConnectError as gRPC's headers of an answer without a body: code, message, details, and what it carries itself. */
+export function statusHeaders(error: ConnectError): Record<string, string> {
+  const details = packedDetails(error);
+  return {
+    ...ownHeaders(error),
+    'grpc-status': String(error.code),
+    'grpc-message': encodeURI(error.rawMessage),
+    ...(details && { [detailsHeader]: details.toString('base64') }),
+  };
+}
 
-/** A ConnectError as grpc-js sends it, its details in `grpc-status-details-bin`, with `headers` among the trailers. */
-export function statusOf(error: ConnectError, headers: Metadata = new Metadata()): GrpcStatus {
-  const message = error.rawMessage;
-  const metadata = headers;
-  if (!(error as { isWireError?: boolean }).isWireError) {
-    error.metadata.forEach((value, name) => {
-      metadata.set(name, value);
-    });
-  }
-  if (error.details.length > 0) {
-    const details = error.details.map((detail) =>
-      'desc' in detail
-        ? anyPack(detail.desc, create(detail.desc, detail.value))
-        : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
-    );
-    const status = create(StatusSchema, { code: error.code, message, details });
-    metadata.set(detailsHeader, Buffer.from(toBinary(StatusSchema, status)));
-  }
-  return { code: error.code as status & Code, details: message, metadata };
+/** A ConnectError as grpc-js sends it; `metadata` becomes its trailers. */
+export function statusOf(
+  error: ConnectError,
+  metadata: Metadata,
+): { code: status & Code; details: string; metadata: Metadata } {
+  for (const [name, value] of Object.entries(ownHeaders(error))) metadata.set(name, value);
+  const details = packedDetails(error);
+  if (details) metadata.set(detailsHeader, details);
+  return { code: error.code as status & Code, details: error.rawMessage, metadata };
+}
+
+function ownHeaders(error: ConnectError): Record<string, string> {
+  // What another server sent with its error is not ours to send.
+  return (error as { isWireError?: boolean }).isWireError ? {} : Object.fromEntries(error.metadata);
+}
+
+function packedDetails({ code, rawMessage: message, details }: ConnectError): Buffer | undefined {
+  if (details.length === 0) return undefined;
+  const packed = details.map((detail) =>
+    'desc' in detail
+      ? anyPack(detail.desc, create(detail.desc, detail.value))
+      : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
+  );
+  return Buffer.from(toBinary(StatusSchema, create(StatusSchema, { code, message, details: packed })));
 }
 
 /** What grpc-js's client rejects with, as a ConnectError with its details. */

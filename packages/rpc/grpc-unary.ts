@@ -1,5 +1,10 @@
 import { validateHeaderValue } from 'node:http';
-import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ActiveCall } from './call.ts';
@@ -66,7 +71,6 @@ class UnaryCall extends ActiveCall {
     this.#headers = {
       ':status': 200,
       'content-type': 'application/grpc+proto',
-      'grpc-accept-encoding': 'identity,deflate,gzip',
       'x-request-id': this.requestId,
     };
   }

@@ -9,11 +9,11 @@ import {
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { type ConnectionInjector, Server, ServerCredentials, ServerInterceptingCall } from '@grpc/grpc-js';
+import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
-import { UnaryShortcut } from './grpc-call.ts';
-import { statusOf } from './grpc-status.ts';
+import { statusHeaders } from './grpc-status.ts';
 import { streamHandler } from './grpc-stream.ts';
+import { answerUnary } from './grpc-unary.ts';
 import type { Limits } from './limits.ts';
 import { codeName } from './metrics.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -21,36 +21,34 @@ import type { Route } from './route.ts';
 
 export type HttpHandler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
 
-/** The gRPC face: grpc-js behind connections that somebody else accepted. */
+/** The gRPC face, behind connections that somebody else accepted: grpc-js, but for unary calls. */
 export class GrpcFace {
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
-  readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #unary = new Map<string, boolean>();
+  readonly #peers = new Map<ServerHttp2Session, string>();
+  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #pipeline: Pipeline;
   readonly #limits: Limits;
   readonly #logger: Logger;
 
   /** `http` gets the requests that are no gRPC: Connect, gRPC-Web or REST over HTTP/2. */
   constructor(pipeline: Pipeline, limits: Limits, logger: Logger, http: HttpHandler) {
+    this.#pipeline = pipeline;
     this.#limits = limits;
     this.#logger = logger;
-    const routes = new Map(pipeline.routes.map((route) => [`/${route.name}`, route]));
+    this.#routes = new Map(pipeline.routes.map((route) => [`/${route.name}`, route]));
     this.#server = new Server({
       'grpc.enable_channelz': 0,
       'grpc.max_receive_message_length': limits.bodyBytes,
       'grpc.max_concurrent_streams': limits.streamsPerConnection,
       'grpc.keepalive_time_ms': limits.pingIntervalMs,
       'grpc.keepalive_timeout_ms': limits.pingTimeoutMs,
-      interceptors: [
-        ({ path, responseStream, requestStream }, next) => {
-          const route = routes.get(path);
-          return route === undefined || requestStream || responseStream
-            ? new ServerInterceptingCall(next)
-            : new UnaryShortcut(next, pipeline, route);
-        },
-      ],
     });
-    for (const route of pipeline.routes) this.#register(pipeline, route);
+    for (const [path, route] of this.#routes) {
+      const kind = route.method.methodKind === 'server_streaming' ? 'serverStream' : 'bidi';
+      if (route.method.methodKind === 'unary') continue;
+      this.#server.register(path, streamHandler(pipeline, route), asIs, asIs, kind);
+    }
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#splitStreams(http2ServerOf(this.#server), http);
   }
@@ -64,12 +62,12 @@ export class GrpcFace {
 
   /** Tells clients to open no new calls, then refuses them; calls in flight go on. Resolves when all have ended. */
   async drain(): Promise<void> {
-    for (const session of this.#sessions) {
+    for (const session of this.#peers.keys()) {
       if (!session.closed && !session.destroyed) session.goaway(0, 0x7fffffff);
     }
     // One round trip: calls that were sent before the GOAWAY arrived are still taken.
     await new Promise((resolve) => setTimeout(resolve, this.#limits.goawayMs));
-    const closed = [...this.#sessions].map((session) => {
+    const closed = [...this.#peers.keys()].map((session) => {
       if (!session.closed) session.close();
       return session.destroyed ? undefined : once(session, 'close');
     });
@@ -79,76 +77,57 @@ export class GrpcFace {
   /** Ends all that is left. */
   destroy(): void {
     this.#server.forceShutdown();
-    for (const session of this.#sessions) session.destroy();
-  }
-
-  #register(pipeline: Pipeline, route: Route): void {
-    const path = `/${route.name}`;
-    const unary = route.method.methodKind === 'unary';
-    this.#unary.set(path, unary);
-    if (unary) {
-      // The interceptor answers; this is never called.
-      this.#server.register(path, nothing, asIs, asIs, 'unary');
-    } else if (route.method.methodKind === 'server_streaming') {
-      this.#server.register(path, streamHandler(pipeline, route), asIs, asIs, 'serverStream');
-    } else {
-      this.#server.register(path, streamHandler(pipeline, route), asIs, asIs, 'bidi');
-    }
+    for (const session of this.#peers.keys()) session.destroy();
   }
 
   #splitStreams(http2: Http2Server, http: HttpHandler): void {
     const grpc = http2.listeners('stream') as ((...args: unknown[]) => void)[];
     http2.removeAllListeners('stream');
     http2.on('session', (session) => {
-      this.#sessions.add(session);
-      session.on('close', () => this.#sessions.delete(session));
+      const { remoteAddress, remotePort } = session.socket;
+      this.#peers.set(session, `${remoteAddress}:${remotePort}`);
+      session.on('close', () => this.#peers.delete(session));
       // Without a listener a broken connection would end the process.
       session.on('error', () => {});
     });
     http2.on('stream', (stream, headers, flags, raw: string[]) => {
       if (!isGrpc(headers['content-type'])) {
         http(new Http2ServerRequest(stream, headers, {}, raw), new Http2ServerResponse(stream));
-      } else if (this.#admit(stream, headers)) {
+      } else if (!this.#answered(stream, headers)) {
         for (const listener of grpc) listener(stream, headers, flags);
       }
     });
   }
 
-  /** Refuses what grpc-js would answer less well, and gives every unary call a deadline, so that slow bodies end too. */
-  #admit(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  /** Answers all but valid streaming calls, which it leaves to grpc-js. */
+  #answered(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
     const path = headers[':path'] ?? '';
-    const unary = this.#unary.get(path);
-    if (unary === undefined) {
+    const route = this.#routes.get(path);
+    if (route === undefined) {
       return this.#refuse(stream, path, new ConnectError(`unknown method ${path}`, Code.Unimplemented));
     }
     const timeout = headers['grpc-timeout'];
-    if (timeout === undefined) {
-      if (unary) headers['grpc-timeout'] = `${this.#limits.deadlineMs}m`;
-      return true;
-    }
-    const ms = timeoutMs(String(timeout));
-    if (ms === undefined) {
+    const ms = timeout === undefined ? undefined : timeoutMs(String(timeout));
+    if (timeout !== undefined && ms === undefined) {
       return this.#refuse(stream, path, new ConnectError('grpc-timeout is not valid', Code.InvalidArgument));
     }
+    if (route.method.methodKind === 'unary') {
+      const peer = this.#peers.get(stream.session as ServerHttp2Session) ?? 'unknown';
+      answerUnary(this.#pipeline, this.#limits, route, { stream, headers, peer, timeoutMs: ms });
+      return true;
+    }
     // grpc-js keeps timeouts in 32 bits.
-    if (ms > 0x7fffffff) headers['grpc-timeout'] = '2147483S';
-    return true;
+    if (ms !== undefined && ms > 0x7fffffff) headers['grpc-timeout'] = '2147483S';
+    return false;
   }
 
-  #refuse(stream: ServerHttp2Stream, path: string, error: ConnectError): false {
-    const { code, details } = statusOf(error);
+  #refuse(stream: ServerHttp2Stream, path: string, error: ConnectError): true {
     stream.on('error', () => {});
-    stream.respond(
-      {
-        ':status': 200,
-        'content-type': 'application/grpc+proto',
-        'grpc-status': code,
-        'grpc-message': encodeURI(details),
-      },
-      { endStream: true },
-    );
-    this.#logger.info({ method: path.slice(0, 200), face: 'grpc', code: codeName(code) });
-    return false;
+    stream.resume();
+    const head = { ':status': 200, 'content-type': 'application/grpc+proto' };
+    stream.respond({ ...head, ...statusHeaders(error) }, { endStream: true });
+    this.#logger.info({ method: path.slice(0, 200), face: 'grpc', code: codeName(error.code) });
+    return true;
   }
 }
 
@@ -173,5 +152,3 @@ function timeoutMs(header: string): number | undefined {
 }
 
 const asIs = (bytes: Buffer): Buffer => bytes;
-
-const nothing = (): void => {};

@@ -9,6 +9,7 @@ import {
 } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import { AccessLog } from './access-log.ts';
 import type { ActiveCall, Unary } from './call.ts';
 import { type FieldViolation, toConnectError, undecodable, violationsOf } from './failure.ts';
 import type { Implementation } from './implement.ts';
@@ -39,14 +40,16 @@ export class Pipeline {
   readonly routes: readonly Route[];
   readonly #byMethod = new Map<DescMethod, Route>();
   readonly #logger: Logger;
+  readonly #log: AccessLog;
   readonly #deadlineMs: number;
   readonly #active = new Set<ActiveCall>();
 
   constructor({ implementations, logger, metrics, deadlineMs }: PipelineOptions) {
     this.#logger = logger;
+    this.#log = new AccessLog(logger);
     this.#deadlineMs = deadlineMs;
     this.routes = implementations.flatMap(({ service, handlers }) =>
-      service.methods.map((method) => routeOf(method, handlers[method.localName], metrics, logger)),
+      service.methods.map((method) => routeOf(method, handlers[method.localName], metrics, this.#log)),
     );
     for (const route of this.routes) this.#byMethod.set(route.method, route);
   }
@@ -83,7 +86,7 @@ export class Pipeline {
       this.#end(route, call, 0);
       return answer;
     } catch (error) {
-      throw this.#failed(route, call, error);
+      throw this.failed(route, call, error);
     }
   }
 
@@ -106,7 +109,7 @@ export class Pipeline {
       this.#end(route, call, 0);
     } catch (error) {
       ended = true;
-      throw this.#failed(route, call, error);
+      throw this.failed(route, call, error);
     } finally {
       // Neither end nor error: the face gave the stream up.
       if (!ended) this.#end(route, call, Code.Canceled);
@@ -121,7 +124,13 @@ export class Pipeline {
     for (const call of this.#active) if (call.streaming) call.abort(reason);
   }
 
-  #failed(route: Route, call: ActiveCall, error: unknown): ConnectError {
+  /** Writes what is kept of the access log. */
+  flush(): void {
+    this.#log.flush();
+  }
+
+  /** Ends a call that failed, with its log line, and gives what its caller is told. */
+  failed(route: Route, call: ActiveCall, error: unknown): ConnectError {
     const failure = call.aborted ?? toConnectError(error);
     this.#end(route, call, failure.code, failure);
     const why = { err: failure.cause ?? failure, method: route.name, request_id: call.requestId };
@@ -138,18 +147,23 @@ export class Pipeline {
     call.finish();
     const seconds = (performance.now() - call.startedAt) / 1000;
     route.metrics[call.face].observe(code, seconds);
-    const line = {
-      duration_ms: Math.round(seconds * 1e6) / 1e3,
-      request_id: call.requestId,
-      peer: call.peer,
-    };
+    const { requestId, peer } = call;
+    const durationMs = Math.round(seconds * 1e6) / 1e3;
     if (code === 0) {
-      route.succeeded[call.face].info(line);
+      route.succeeded[call.face]({ durationMs, requestId, peer });
       return;
     }
     // Names of fields only: what was in them may be personal.
     const fields = code === Code.InvalidArgument && failure ? violationsOf(failure).map(fieldOf) : undefined;
-    this.#logger.info({ method: route.name, face: call.face, code: codeName(code), ...line, fields });
+    this.#logger.info({
+      method: route.name,
+      face: call.face,
+      code: codeName(code),
+      duration_ms: durationMs,
+      request_id: requestId,
+      peer,
+      fields,
+    });
   }
 }
 

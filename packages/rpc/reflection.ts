@@ -8,6 +8,7 @@ import {
 import { nestedTypes } from '@bufbuild/protobuf/reflect';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
+import { file_google_rpc_error_details } from '@tradewind/contracts/third-party/google/rpc/error_details';
 import {
   ServerReflection,
   type ServerReflectionRequest,
@@ -27,7 +28,10 @@ type Question = ServerReflectionRequest['messageRequest'];
 
 /** Server reflection, v1 and v1alpha, of `services` and of itself. */
 export function reflectionServices(services: readonly DescService[]): Implementation[] {
-  const lookup = lookupOf([...services, ServerReflection, ServerReflectionAlpha]);
+  const lookup = lookupOf(
+    [...services, ServerReflection, ServerReflectionAlpha],
+    [file_google_rpc_error_details],
+  );
   return [
     implement(ServerReflection, {
       async *serverReflectionInfo(requests) {
@@ -100,8 +104,9 @@ function withDependencies(file: DescFile, seen = new Set<DescFile>()): Set<DescF
   return seen;
 }
 
-function lookupOf(services: readonly DescService[]): Lookup {
-  const all = new Set<DescFile>();
+/** `more` are files that no method names, though clients meet their messages, in details of errors. */
+function lookupOf(services: readonly DescService[], more: readonly DescFile[]): Lookup {
+  const all = new Set<DescFile>(more);
   for (const { file } of services) withDependencies(file, all);
   const lookup: Lookup = {
     services: services.map(({ typeName }) => typeName),

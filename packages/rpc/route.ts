@@ -1,5 +1,5 @@
 import type { DescMessage, DescMethod, MessageShape } from '@bufbuild/protobuf';
-import type { Logger } from 'pino';
+import type { AccessLog, WriteLine } from './access-log.ts';
 import type { Face } from './call.ts';
 import type { MethodMetrics, Metrics } from './metrics.ts';
 import { type Check, checkOf } from './validate.ts';
@@ -20,12 +20,12 @@ export type Route = {
   readonly check: Check;
   readonly metrics: Record<Face, MethodMetrics>;
   /** Writes the access log line of a call that succeeded. */
-  readonly succeeded: Record<Face, Logger>;
+  readonly succeeded: Record<Face, WriteLine>;
 };
 
 const faces: readonly Face[] = ['grpc', 'grpc-web', 'connect', 'http'];
 
-export function routeOf(method: DescMethod, handler: unknown, metrics: Metrics, logger: Logger): Route {
+export function routeOf(method: DescMethod, handler: unknown, metrics: Metrics, log: AccessLog): Route {
   const name = `${method.parent.typeName}/${method.name}`;
   const byFace = <T>(make: (face: Face) => T) =>
     Object.fromEntries(faces.map((face) => [face, make(face)])) as Record<Face, T>;
@@ -35,7 +35,6 @@ export function routeOf(method: DescMethod, handler: unknown, metrics: Metrics, 
     handler,
     check: checkOf(method.input),
     metrics: byFace((face) => metrics.method(name, face)),
-    // What is the same in every line is written as text once; nothing in these lines needs redacting.
-    succeeded: byFace((face) => logger.child({ method: name, face, code: 'OK' }, { redact: [] })),
+    succeeded: byFace((face) => log.writer({ method: name, face, code: 'OK' })),
   };
 }

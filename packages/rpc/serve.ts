@@ -10,6 +10,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { connectFace } from './connect.ts';
+import { drain, type Parts } from './drain.ts';
 import { GrpcFace } from './grpc.ts';
 import { type HealthSource, HealthState, healthService } from './health.ts';
 import { createApp } from './http.ts';
@@ -17,7 +18,7 @@ import type { Implementation } from './implement.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import { type Invoke, Pipeline } from './pipeline.ts';
-import { createPort, type Port, type Tls } from './port.ts';
+import { createPort, type Tls } from './port.ts';
 import { reflectionServices } from './reflection.ts';
 import { warm } from './validate.ts';
 
@@ -100,9 +101,14 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const sockets = trackSockets(port.server);
   await listen(port.server, host, options.port);
   const grpcPort = options.grpcPort === undefined ? undefined : createGrpcPort(grpc, options.tls, limits);
-  if (grpcPort) await listen(grpcPort, host, options.grpcPort ?? 0);
+  try {
+    if (grpcPort) await listen(grpcPort, host, options.grpcPort ?? 0);
+  } catch (error) {
+    port.server.close();
+    throw error;
+  }
 
-  return running({ options, limits, health, pipeline, grpc, app, port, grpcPort, sockets });
+  return running(options, { logger, limits, health, pipeline, grpc, app, port, grpcPort, sockets });
 }
 
 /** The given services and those that every server has, which tell of all of them. */
@@ -123,10 +129,13 @@ function trackSockets(server: HttpServer): Set<Socket> {
 
 function createGrpcPort(grpc: GrpcFace, tls: Tls | undefined, limits: Limits): NetServer {
   if (tls === undefined) return createNetServer((socket) => grpc.accept(socket));
-  return createTlsServer(
+  const server = createTlsServer(
     { ...tls, minVersion: 'TLSv1.2', handshakeTimeout: limits.peekMs, ALPNProtocols: ['h2'] },
     (socket) => grpc.accept(socket),
   );
+  // Also when the handshake takes too long, which by itself ends nothing.
+  server.on('tlsClientError', (_, socket) => socket.destroy());
+  return server;
 }
 
 async function listen(server: NetServer, host: string, port: number): Promise<void> {
@@ -134,25 +143,13 @@ async function listen(server: NetServer, host: string, port: number): Promise<vo
   await once(server, 'listening');
 }
 
-type Parts = {
-  options: ServeOptions;
-  limits: Limits;
-  health: HealthState;
-  pipeline: Pipeline;
-  grpc: GrpcFace;
-  app: FastifyInstance;
-  port: Port;
-  grpcPort: NetServer | undefined;
-  sockets: Set<Socket>;
-};
-
 function addressOf(server: NetServer): { host: string; port: number } {
   const { address, port } = server.address() as AddressInfo;
   return { host: address, port };
 }
 
-function running(parts: Parts): Server {
-  const { options, port, grpcPort } = parts;
+function running(options: ServeOptions, parts: Parts): Server {
+  const { port, grpcPort } = parts;
   const { logger, signal } = options;
   const address = addressOf(port.server);
   const grpcAddress = grpcPort && addressOf(grpcPort);
@@ -178,42 +175,4 @@ function running(parts: Parts): Server {
   if (signal?.aborted) void close();
   else signal?.addEventListener('abort', close, { once: true });
   return { address, grpcAddress, url, close, closed, [Symbol.asyncDispose]: close };
-}
-
-async function drain({
-  options,
-  limits,
-  health,
-  pipeline,
-  grpc,
-  app,
-  port,
-  grpcPort,
-  sockets,
-}: Parts): Promise<void> {
-  const { logger } = options;
-  health.drain();
-  logger.info({ in_flight: pipeline.inFlight }, 'draining');
-  await new Promise((resolve) => setTimeout(resolve, limits.drainDelayMs));
-
-  // Stops listening and ends HTTP/1.1 connections that rest; those in use end with their answer.
-  const stopped = [port.server, grpcPort].map(
-    (server) => server && new Promise((resolve) => server.close(resolve)),
-  );
-  // Those that were asked to stay open before the server knew that it would go.
-  const sweep = setInterval(() => port.server.closeIdleConnections(), 50);
-  port.endUndecided();
-  pipeline.endStreams();
-  const late = setTimeout(() => {
-    logger.warn({ in_flight: pipeline.inFlight }, 'calls did not end in time');
-    grpc.destroy();
-    for (const socket of sockets) socket.destroy();
-  }, limits.drainMs);
-  await grpc.drain();
-  await Promise.all(stopped);
-  clearTimeout(late);
-  clearInterval(sweep);
-  grpc.destroy();
-  await app.close();
-  logger.info('stopped');
 }

@@ -8,11 +8,38 @@ import {
 } from '@bufbuild/protobuf';
 import { type Path, pathToString } from '@bufbuild/protobuf/reflect';
 import { createValidator, type Violation } from '@bufbuild/protovalidate';
+import { RE2JS } from '@bufbuild/re2';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { field as fieldRules } from '@tradewind/contracts/third-party/buf/validate/validate';
 import { badRequest } from './failure.ts';
 
-const validator = createValidator();
+const validator = createValidator({ regexMatch: matches });
+
+const patterns = new Map<string, { test(text: string): boolean }>();
+
+/** Matches a contract's pattern, compiled once. */
+function matches(pattern: string, text: string): boolean {
+  let compiled = patterns.get(pattern);
+  if (compiled === undefined) {
+    compiled = compilePattern(pattern);
+    // A rule in CEL may make patterns of its input: they must not fill the memory.
+    if (patterns.size >= 1_000) patterns.clear();
+    patterns.set(pattern, compiled);
+  }
+  return compiled.test(text);
+}
+
+// Without groups both engines agree and neither takes exponential time; Node's own is ten times as fast as RE2 in JavaScript.
+function compilePattern(pattern: string): { test(text: string): boolean } {
+  if (!pattern.includes('(')) {
+    try {
+      return new RegExp(pattern, 'u');
+    } catch {
+      // RE2's own syntax.
+    }
+  }
+  return RE2JS.compile(pattern);
+}
 
 /** Throws INVALID_ARGUMENT with every field that breaks a rule of the contract. */
 export type Check = (message: MessageShape<DescMessage>) => void;

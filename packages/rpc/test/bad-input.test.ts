@@ -255,6 +255,42 @@ describe('gRPC', () => {
     session.destroy();
   });
 
+  it.each([
+    ['gzip', 2, status.OK],
+    ['deflate', 1, status.OK],
+  ])('takes a request compressed by %s', async (_name, algorithm, code) => {
+    const client = new Client(`127.0.0.1:${server.address.port}`, credentials.createInsecure(), {
+      'grpc.default_compression_algorithm': algorithm,
+    });
+    const pageToken = Buffer.concat([Buffer.from([0x12, 200, 1]), Buffer.alloc(200, 'x')]);
+    const answered = await new Promise<number>((resolve) => {
+      client.makeUnaryRequest(list, asIs, asIs, pageToken, (error) => resolve(error?.code ?? status.OK));
+    });
+    client.close();
+    expect(answered).toBe(code);
+  });
+
+  it.each([
+    ['a bomb', 'gzip', gzipSync(Buffer.alloc(50_000_000)), status.RESOURCE_EXHAUSTED],
+    ['what does not decompress', 'gzip', Buffer.from('nonsense'), status.INVALID_ARGUMENT],
+    ['an unknown compression', 'lzw', Buffer.from('nonsense'), status.UNIMPLEMENTED],
+  ])('refuses %s', async (_name, encoding, body, code) => {
+    const session = connectHttp2(server.url);
+    const headers = {
+      ':method': 'POST',
+      ':path': list,
+      'content-type': 'application/grpc',
+      'grpc-encoding': encoding,
+    };
+    const stream = session.request(headers);
+    const head = Buffer.from([1, 0, 0, 0, 0]);
+    head.writeUInt32BE(body.length, 1);
+    stream.end(Buffer.concat([head, body]));
+    const [answer] = await once(stream, 'response');
+    expect(Number(answer['grpc-status'])).toBe(code);
+    session.destroy();
+  });
+
   it('ends a call whose request never comes', async () => {
     await using impatient = await serveOrders({}, { limits: { deadlineMs: 50 } });
     const session = connectHttp2(impatient.url);

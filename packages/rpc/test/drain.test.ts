@@ -123,7 +123,9 @@ describe('closing', () => {
 
   it('rejects at the start when the port is taken', async () => {
     await using first = await serveOrders();
-    await expect(serveOrders({}, { port: first.address.port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    const taken = first.address.port;
+    await expect(serveOrders({}, { port: taken })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await expect(serveOrders({}, { grpcPort: taken })).rejects.toMatchObject({ code: 'EADDRINUSE' });
   });
 });
 

@@ -74,12 +74,14 @@ it('has a port for clients that offer both and want gRPC', async () => {
 });
 
 it('ends a connection that does not shake hands', async () => {
-  for (const bytes of ['', 'GET / HTTP/1.1\r\n\r\n']) {
-    const socket = connectTcp(server.address.port, '127.0.0.1');
-    socket.on('error', () => {});
-    socket.resume();
-    if (bytes) socket.write(bytes);
-    await once(socket, 'close');
+  for (const port of [server.address.port, server.grpcAddress?.port ?? 0]) {
+    for (const bytes of ['', 'GET / HTTP/1.1\r\n\r\n']) {
+      const socket = connectTcp(port, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.resume();
+      if (bytes) socket.write(bytes);
+      await once(socket, 'close');
+    }
   }
 });
 
