@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { OrderCanceledSchema, OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
 import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { topicOf } from '@tradewind/messaging/contract';
+import { openLog } from '@tradewind/messaging/open-log';
+import { createLogger } from '@tradewind/telemetry/logger';
 import { listStock } from '@tradewind/tools/load/books.ts';
 import type { Client } from 'pg';
 import type { Stage } from './stage.ts';
@@ -26,13 +28,17 @@ async function pending(order: Client): Promise<boolean> {
   return rows[0]?.pending ?? true;
 }
 
+const logger = createLogger({ service: 'bench', level: 'error', destination: 2 });
+
 const HEARD = {
   stock: [OrderCreatedSchema, OrderCanceledSchema],
   order: [StockReservedSchema, StockExceededAmountSchema],
 };
 
 /** Resolves once nothing is under way any more: outboxes empty, groups at the end of their topics. */
-export async function untilAtRest({ look, log }: Stage, signal: AbortSignal): Promise<void> {
+export async function untilAtRest({ running, look }: Stage, signal: AbortSignal): Promise<void> {
+  // Opened for the moment: whoever has the log open is woken by every append.
+  await using log = await openLog({ url: running.addresses.eventLogUrl, logger });
   for (;;) {
     const waiting = await Promise.all(
       [look.order, look.stock, look.product].map((client) => count(client, 'SELECT count(*) FROM outbox')),

@@ -14,16 +14,6 @@ import { serve } from '@tradewind/rpc/serve';
 import { createLogger } from '@tradewind/telemetry/logger';
 
 let calls = 0;
-import { pino, destination, stdTimeFunctions } from 'pino';
-import { maskText } from '@tradewind/telemetry/logger';
-function mk(dest: string) {
-  const v = process.env['LOGV'] ?? 'shipped';
-  if (v === 'shipped') return createLogger({ service: 'order', version: '0', destination: dest });
-  if (v === 'silent') { createLogger({ service: 'order', version: '0', destination: dest }).info('x'); } if (v === 'silent') return pino({ level: 'silent' });
-  const d = v.startsWith('sync') ? destination({ dest, sync: true, minLength: 4096 }) : destination({ dest, sync: false, minLength: 16000, periodicFlush: 250 });
-  return pino(v.endsWith('plain') ? {base: {service: 'order', pid: 1}, hooks: { streamWrite: (l: string) => { l.charCodeAt(5); return l; } } } : { base: {service: 'order', pid: 1}, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) }, redact: { paths: ['password', '*.password'] }, mixin: () => ({}), hooks: { streamWrite: maskText } }, d);
-}
-
 
 /** The same on both servers: an answer made of the request, with no I/O. */
 async function createOrder({ customerId, lines, currency }: CreateOrderRequest) {
@@ -54,7 +44,7 @@ async function ours(logFile: string): Promise<number> {
     port: 0,
     implementations: [implement(OrderService, handlers)],
     health: { check: async () => ({ status: 'ready', dependencies: {} }) },
-    logger: mk(logFile),
+    logger: createLogger({ service: 'order', version: '0', destination: logFile }),
   });
   return server.address.port;
 }
@@ -90,7 +80,7 @@ const port = kind === 'ours' ? await ours(logFile) : await bare();
 process.on('message', () => {
   const { user, system } = process.cpuUsage();
   process.send?.({ cpuMicros: user + system, calls });
-  if (process.env['PROF'] && (calls >= 72000 || (kind === 'bare' && calls >= 72000)))
-    setTimeout(() => process.exit(0), 200);
 });
+// Ends with its parent, however that ends.
+process.on('disconnect', () => process.exit(0));
 process.send?.({ port });

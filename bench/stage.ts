@@ -2,9 +2,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EventLog } from '@tradewind/messaging/log';
-import { openLog } from '@tradewind/messaging/open-log';
-import { createLogger } from '@tradewind/telemetry/logger';
 import { freePort } from '@tradewind/testing/port';
 import { type Books, openBooks, readCatalogue } from '@tradewind/tools/load/books.ts';
 import { restock } from '@tradewind/tools/load/restock.ts';
@@ -20,7 +17,6 @@ export interface Stage {
   readonly baseline: Worker;
   /** For looking inside, by database: `order`, `stock`, `product`, `baseline`. */
   readonly look: Readonly<Record<'order' | 'product' | 'stock' | 'baseline', Client>>;
-  readonly log: EventLog;
   readonly books: Books;
   /** Ids of the catalogue, each with plenty of stock. */
   readonly products: readonly number[];
@@ -90,13 +86,11 @@ export async function openStage(scope: AsyncDisposableStack, context: RunContext
   const products = await readCatalogue(books);
   const plenty = new Map(products.map((id) => [id, PLENTY]));
   await restock(books, plenty, { key: 'bench', share: 1, signal: context.signal });
-  const logger = createLogger({ service: 'bench', level: 'error', destination: 2 });
-  const log = scope.use(await openLog({ url: eventLogUrl, logger }));
   const load = scope.use(
     await startWorker(context.signal, './load.ts', of(serviceUrls, 'order'), orderDatabase),
   );
   const baseline = scope.use(await startWorker(context.signal, './baseline.ts', baselineDatabase));
-  return { running, load, baseline, look, log, books, products };
+  return { running, load, baseline, look, books, products };
 }
 
 async function connect(scope: AsyncDisposableStack, url: string): Promise<Client> {

@@ -1,5 +1,5 @@
-import { must } from './check.ts';
-import { run, type Shell, succeed } from './shell.ts';
+import { eventually, must } from './check.ts';
+import { launch, run, type Shell, signalGroup, succeed } from './shell.ts';
 import type { Ports } from './tradewind.ts';
 
 /** User step 5. */
@@ -47,6 +47,19 @@ export const loadSteps = (shell: Shell, ports: Ports) => {
         300_000,
       );
       must(/600 of 600 orders/.test(stdout), stdout);
+    },
+    async 'a replay that is interrupted goes on where it was, and orders nothing twice'() {
+      const load = launch(there, 'npm run load -- --limit 900 --rate 300');
+      await eventually(
+        async () => load.text(),
+        (text) => /accepted .* [1-9]\d*\/900/.test(text),
+      );
+      signalGroup(load.process, 'SIGINT');
+      must((await load.exited) !== 0, load.text());
+      const [, tag = ''] = /--run (load-\S+)/.exec(load.text()) ?? [];
+      must(tag !== '', load.text());
+      const { stdout } = await succeed(there, `npm run load -- --limit 900 --run ${tag}`, 120_000);
+      must(/900 of 900 orders/.test(stdout) && /all is as it must be/.test(stdout), stdout);
     },
     async 'npm run audit'() {
       must(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { check, equal, eventually, must } from './check.ts';
 import { curl, json } from './curl.ts';
 import { type Order, place, putIn, settled } from './orders.ts';
-import { run, type Shell } from './shell.ts';
+import { launch, run, type Shell } from './shell.ts';
 import { isAlive, type Ports, pidOf, type Started, start, stateOf, stop } from './tradewind.ts';
 
 export const STOP_MS = 10_000;
@@ -144,6 +144,18 @@ export async function otherWays(shell: Shell, ports: Ports): Promise<void> {
         stranger.close(resolve);
       });
     }
+  });
+  await check('Ctrl-C while it starts ends that, too, with nothing left', async () => {
+    const npm = launch(shell, 'npm start');
+    await eventually(
+      async () => npm.text(),
+      (text) => /order: starting/.test(text),
+      60_000,
+    );
+    const pids = stateOf(shell).processes.map(({ pid }) => pid);
+    const { code, ms } = await stop({ npm, readyMs: 0, text: npm.text });
+    must(code === 0 && ms < STOP_MS, `exit code ${code} after ${ms} ms:\n${npm.text()}`);
+    must(!pids.some(isAlive), npm.text());
   });
   const data = join(shell.cwd, '..', 'data of another name');
   const started = await start(shell, `--split --seed none --data '${data}'`);

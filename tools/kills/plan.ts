@@ -43,12 +43,22 @@ export function planVictims(rounds: number, seed: number, kinds: readonly Victim
 
 /** How long the orders of a round come when what is killed goes on serving until it is replaced. */
 const SLOW_SECONDS = 6;
+/** How long they come when each is to be in a small transaction, one of which is under way at almost any moment. */
+const PACED_SECONDS = 1;
 
-/** The moment within a replay: anywhere from its first order to its last, and a little beyond. */
+/** The moment within a replay: anywhere from its first order to its last, and a little beyond; as fast as it goes, or paced. */
 export function planStrike(victim: Victim, seed: number, orders: number): Strike {
   const dice = chance(seed);
   const afterOrders = 1 + dice.below(orders);
-  if (victim !== STARTER) return { victim, seed, afterOrders, afterMs: dice.below(25) };
   // Orders have to come while the orphans end and the next ones start; then few are open at a time, and not for long.
-  return { victim, seed, afterOrders, afterMs: dice.below(4), rate: Math.max(1, orders / SLOW_SECONDS) };
+  if (victim === STARTER)
+    return { victim, seed, afterOrders, afterMs: dice.below(4), rate: orders / SLOW_SECONDS };
+  const paced = dice.next() < 0.5;
+  return {
+    victim,
+    seed,
+    afterOrders,
+    afterMs: dice.below(25),
+    ...(paced && { rate: orders / PACED_SECONDS }),
+  };
 }

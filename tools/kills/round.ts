@@ -38,24 +38,46 @@ interface Hit {
   readonly backMs: number;
 }
 
+export interface RoundOptions {
+  readonly orders: number;
+  readonly signal: AbortSignal;
+}
+
 /** Replays orders, some of which are cancelled, kills in the middle of it, and looks whether everything is as it must be. */
 export async function runRound(
   system: System,
   strike: Strike,
-  { orders, signal: outer }: { readonly orders: number; readonly signal: AbortSignal },
+  { orders, signal: outer }: RoundOptions,
 ): Promise<RoundReport> {
   const began = Date.now();
+  const signal = AbortSignal.any([outer, AbortSignal.timeout(ROUND_MS)]);
+  const { report, hit, canceled } = await replayAndKill(system, strike, { orders, signal });
+  const found = await ordersSince(openBooks({ ...system.addresses, signal, patienceMs: PATIENCE_MS }), began);
+  const { deadLetters, unsent } = await examine(system);
+  return {
+    strike,
+    open: [...found.values()].filter((order) => !canceled.has(order.id) && wasOpen(order, hit.at)).length,
+    answered: hit.answered,
+    backMs: hit.backMs,
+    tookMs: Date.now() - began,
+    canceled: canceled.size,
+    retries: Object.values(report.retries).reduce((sum, count) => sum + count, 0),
+    findings: [...findingsOf(report), ...notCanceled(canceled, found), ...deadLetters, ...unsent],
+  };
+}
+
+/** The replay, the kill and the customers go on side by side; what fails first ends the others. */
+async function replayAndKill(system: System, strike: Strike, { orders, signal: outer }: RoundOptions) {
   const failed = new AbortController();
-  const signal = AbortSignal.any([outer, failed.signal, AbortSignal.timeout(ROUND_MS)]);
+  const placed = new AbortController();
+  const signal = AbortSignal.any([outer, failed.signal]);
   const books = openBooks({ ...system.addresses, signal, patienceMs: PATIENCE_MS });
   await using aim = await aimAt(system, strike.victim);
-  const placed = new AbortController();
-  const hit = Promise.withResolvers<Hit>();
-  let cancels: Promise<Set<string>> = Promise.resolve(new Set());
-  let fired = false;
-  const giveUp = (error: unknown): never => {
-    failed.abort(error);
-    throw error;
+  let hit: Promise<Hit> | undefined;
+  let cancels: Promise<Set<string>> | undefined;
+  const watched = <T>(work: Promise<T>): Promise<T> => {
+    work.catch((error: unknown) => failed.abort(error));
+    return work;
   };
   const replayed = replay({
     ...system.addresses,
@@ -66,34 +88,24 @@ export async function runRound(
     signal,
     onRun(run) {
       const until = AbortSignal.any([signal, placed.signal]);
-      cancels = cancelSome(books, run, chance(strike.seed + 1), until).catch(giveUp);
-      cancels.catch(() => undefined);
+      cancels = watched(cancelSome(books, run, chance(strike.seed + 1), until));
     },
     onProgress(phase, done) {
       if (phase !== 'placing') placed.abort();
-      if (fired || phase !== 'placing' || done < strike.afterOrders) return;
-      fired = true;
-      hit.resolve(fireAt(aim, strike.afterMs, done).catch(giveUp));
+      else if (done >= strike.afterOrders) hit ??= watched(fireAt(aim, strike.afterMs, done, signal));
     },
   });
-  const [report, { at, answered, backMs }] = await Promise.all([replayed.catch(giveUp), hit.promise]);
-  const canceled = await cancels;
-  const found = await ordersSince(books, began);
-  const { deadLetters, unsent } = await examine(system);
-  return {
-    strike,
-    open: [...found.values()].filter((order) => !canceled.has(order.id) && wasOpen(order, at)).length,
-    answered,
-    backMs,
-    tookMs: Date.now() - began,
-    canceled: canceled.size,
-    retries: Object.values(report.retries).reduce((sum, count) => sum + count, 0),
-    findings: [...findingsOf(report), ...notCanceled(canceled, found), ...deadLetters, ...unsent],
-  };
+  // Whoever ends the system must not be overtaken by a kill that starts it again.
+  const report = await replayed.catch(async (error: unknown) => {
+    await Promise.allSettled([hit, cancels]);
+    throw error;
+  });
+  if (!hit || !cancels) throw new Error(`the replay ended before its moment:\n${formatLoad(report)}`);
+  return { report, hit: await hit, canceled: await cancels };
 }
 
-async function fireAt(aim: Aim, afterMs: number, answered: number): Promise<Hit> {
-  await delay(afterMs);
+async function fireAt(aim: Aim, afterMs: number, answered: number, signal: AbortSignal): Promise<Hit> {
+  await delay(afterMs, signal);
   const at = await aim.fire();
   await aim.back();
   return { at, answered, backMs: Date.now() - at };

@@ -61,7 +61,10 @@ export async function runKills(options: KillOptions, { say, signal }: KillsHooks
       );
     }
   } catch (error) {
-    signal.throwIfAborted();
+    if (signal.aborted) {
+      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
+      throw error;
+    }
     findings.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
   const ok = findings.length === 0;
@@ -108,8 +111,9 @@ async function killInTurn(
   return [];
 }
 
-function describeStrike({ victim, seed, afterOrders, afterMs }: Strike): string {
-  return `kill -9 ${victim.padEnd(16)} ${afterMs} ms after order ${afterOrders} (round's seed ${seed})`;
+function describeStrike({ victim, seed, afterOrders, afterMs, rate }: Strike): string {
+  const pace = rate === undefined ? '' : `, ${Math.round(rate)} orders/s`;
+  return `kill -9 ${victim.padEnd(16)} ${afterMs} ms after order ${afterOrders}${pace} (round's seed ${seed})`;
 }
 
 function describeRound({ open, answered, backMs, tookMs, canceled, retries, findings }: RoundReport): string {

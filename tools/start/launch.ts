@@ -9,6 +9,9 @@ import { POSTGRES } from './orphans.ts';
 import type { ServiceSpec } from './services.ts';
 import { type ChildPlan, endOf, type Launched } from './supervisor.ts';
 
+/** Room for what lives as long as a request: without it a seventh of the processor's time goes into clearing it up. */
+const YOUNG = '--max-semi-space-size=32';
+
 /** Where the services find what they need. */
 export interface Addresses {
   /** Connection strings by service. */
@@ -98,7 +101,7 @@ function spawnService(
   options: StartOptions,
 ): Launched {
   const log = openLog(logPath(options, name));
-  const child: ChildProcess = spawn(process.execPath, [spec.main, ...args], {
+  const child: ChildProcess = spawn(process.execPath, [YOUNG, spec.main, ...args], {
     env,
     stdio: ['ignore', log, log],
     // A process group of its own, so that Ctrl-C reaches the starter alone and it can end things in order.
