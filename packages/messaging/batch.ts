@@ -30,7 +30,8 @@ export interface BatchOutcome {
   readonly handled: number;
   /** Seen before, so left alone. */
   readonly duplicates: number;
-  readonly dead: number;
+  /** Given up on. */
+  readonly dead: readonly (readonly [Incoming, GivingUp])[];
   readonly told: number;
 }
 
@@ -77,9 +78,10 @@ export function openBatches({ group, logId, database, subscriptions, clock }: Ba
         'dead',
       ),
     );
-    for (const [incoming, why] of batch)
-      if (claimed.has(incoming)) facts.add(deadLetterOf(group, incoming.context, incoming.origin, why));
-    return claimed.size;
+    const buried = batch.filter(([incoming]) => claimed.has(incoming));
+    for (const [incoming, why] of buried)
+      facts.add(deadLetterOf(group, incoming.context, incoming.origin, why));
+    return buried;
   };
   return {
     decode(record) {
@@ -112,13 +114,13 @@ export function openBatches({ group, logId, database, subscriptions, clock }: Ba
         );
         const events = batch.filter(({ event }) => event !== undefined);
         const fresh = await claim(em, group, events, 'done');
-        const buried = letters.length > 0 ? await bury(em, letters, facts) : 0;
+        const buried = letters.length > 0 ? await bury(em, letters, facts) : [];
         await handle(em, fresh, facts);
         const told = facts.size;
         await facts.save(em);
         return {
           handled: fresh.length,
-          duplicates: batch.length - fresh.length - buried,
+          duplicates: batch.length - fresh.length - buried.length,
           dead: buried,
           told,
         };
@@ -128,7 +130,7 @@ export function openBatches({ group, logId, database, subscriptions, clock }: Ba
         const facts = new Facts(group);
         const buried = await bury(em, [[incoming, why]], facts);
         await facts.save(em);
-        return { handled: 0, duplicates: 1 - buried, dead: buried, told: buried };
+        return { handled: 0, duplicates: 1 - buried.length, dead: buried, told: buried.length };
       }),
   };
 }

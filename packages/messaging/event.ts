@@ -49,6 +49,9 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 const validator = createValidator();
 
+/** Half of a surrogate pair as JSON writes it; no reader of protobuf takes that. Behind an even number of backslashes, or it is text. */
+const HALF_PAIR = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
+
 /** Makes a fact of an event's message. Throws when the message breaks its contract: that is a bug of the teller. */
 export function factOf<Desc extends DescMessage>(
   schema: Desc,
@@ -60,14 +63,14 @@ export function factOf<Desc extends DescMessage>(
   if (result.kind !== 'valid')
     throw new Error(`${schema.typeName} breaks its contract: ${String(result.error)}`);
   const { name, keyField } = topicOf(schema);
+  const text = toJsonString(schema, message, { useProtoFieldName: true, alwaysEmitImplicit: true });
+  if (HALF_PAIR.test(text)) throw new Error(`${schema.typeName} has text that is not Unicode`);
   return {
     id: uniqueId(),
     topic: name,
     key: String((message as Record<string, unknown>)[keyField]),
     type: schema.typeName,
-    payload: encoder.encode(
-      toJsonString(schema, message, { useProtoFieldName: true, alwaysEmitImplicit: true }),
-    ),
+    payload: encoder.encode(text),
     contentType: JSON_TYPE,
     traceparent: trace.traceparent ?? null,
     tracestate: trace.tracestate ?? null,

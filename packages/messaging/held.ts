@@ -152,10 +152,6 @@ export class Held {
     const about = { topic: head.topic, key: head.context.record.key, event: head.context.id };
     try {
       await attempt(() => batches.giveUp(head, this.#verdict(line)));
-      logger.error(
-        { ...about, attempts: line.attempts, err: line.error },
-        'gave up on an event: it is a dead letter now',
-      );
       return true;
     } catch (error) {
       signal.throwIfAborted();

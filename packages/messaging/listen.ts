@@ -164,6 +164,7 @@ class Listener {
   #reporting(batches: Batches): Batches {
     const report = async (outcome: Promise<BatchOutcome>) => {
       const done = await outcome;
+      for (const letter of done.dead) this.#tell(letter);
       this.#options.onCommit?.(done);
       return done;
     };
@@ -172,6 +173,15 @@ class Listener {
       settle: (batch) => report(batches.settle(batch)),
       giveUp: (incoming, why) => report(batches.giveUp(incoming, why)),
     };
+  }
+
+  #tell([{ topic, context }, why]: BatchOutcome['dead'][number]): void {
+    const { record, id: event, source, traceparent } = context;
+    const { partition, offset, key } = record;
+    this.#options.logger.error(
+      { topic, partition, offset: String(offset), key, event, source, traceparent, ...why },
+      'gave up on an event: it is a dead letter now',
+    );
   }
 
   /** One commit is under way at a time; the next one takes all that was settled meanwhile. Its failure only means a repetition. */

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Database, openDatabase } from '@tradewind/database/database';
 import { probeSchema } from '@tradewind/database/migrate';
+import type { BatchOutcome } from '@tradewind/messaging/batch';
 import { topicSpecs } from '@tradewind/messaging/contract';
 import { inboxChores, keepHouse } from '@tradewind/messaging/housekeeping';
 import { listen } from '@tradewind/messaging/listen';
@@ -17,6 +18,7 @@ import { type Server, serve } from '@tradewind/rpc/serve';
 import type { Logger } from '@tradewind/telemetry/logger';
 import type { CommonConfig, ServiceDefinition, ServiceDeps } from './define.ts';
 import { readiness } from './readiness.ts';
+import { Tally } from './tally.ts';
 
 export interface RunOptions<Own extends Settings> {
   readonly definition: ServiceDefinition<Own>;
@@ -68,6 +70,7 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
     config,
     scope,
   };
+  const tally = new Tally();
   const health = readiness({ database, roles, waits, relay: () => relay, log: () => log });
   const port = roles.has('serve') ? config.PORT : config.HEALTH_PORT;
   await together(
@@ -84,6 +87,7 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
             implementations: roles.has('serve') ? definition.routes(deps) : [],
             ...(roles.has('serve') && definition.http && { http: definition.http(deps) }),
             health,
+            metrics: () => tally.text(database, definition.name),
             logger,
           });
           options.onServing?.(server);
@@ -101,7 +105,10 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
           {
             ...(roles.has('listen') && {
               listen: (signal) =>
-                listenForEver({ ...options, signal }, database, opened, () => started.wake()),
+                listenForEver({ ...options, signal }, database, opened, (outcome) => {
+                  tally.add(outcome);
+                  if (outcome.told > 0) started.wake();
+                }),
             }),
             housekeeping: (signal) =>
               keepHouse({ database, chores: [...inboxChores, ...(definition.chores ?? [])], logger, signal }),
@@ -167,7 +174,7 @@ async function listenForEver<Own extends Settings>(
   { definition, config, logger, signal, waits }: RunOptions<Own>,
   database: Database,
   log: EventLog,
-  wake: () => void,
+  onCommit: (outcome: BatchOutcome) => void,
 ): Promise<void> {
   const { name, subscriptions } = definition;
   if (subscriptions.length === 0) return await aborted(signal);
@@ -189,9 +196,7 @@ async function listenForEver<Own extends Settings>(
         signal,
         waits,
         retry: { attempts: config.RETRY_ATTEMPTS, baseMs: config.RETRY_BASE },
-        onCommit: ({ told }) => {
-          if (told > 0) wake();
-        },
+        onCommit,
         onJoined: () => {
           failures = 0;
           waits.delete(key);

@@ -13,9 +13,6 @@ export interface Movement extends Taken {
   readonly cause: Cause;
 }
 
-/** Shortages that an answer names at most, as its contract says. */
-const NAMED = 100;
-
 /** Reservations and stock, locked: every change of a quantity goes through here and is written down as a movement. */
 export class Ledger implements WorkingSet {
   readonly #reservations: Tracked<string, Reservation>;
@@ -41,9 +38,7 @@ export class Ledger implements WorkingSet {
   reserve(orderId: string, wanted: readonly Taken[]): Reservation {
     const shortages = wanted.flatMap((line) => this.#shortage(line));
     if (shortages.length > 0) {
-      return this.#reservations.add(
-        new Reservation({ orderId, outcome: 'exceeded', shortages: shortages.slice(0, NAMED) }),
-      );
+      return this.#reservations.add(new Reservation({ orderId, outcome: 'exceeded', shortages }));
     }
     for (const { productId, quantity } of wanted) {
       this.#move(this.#known(productId), {

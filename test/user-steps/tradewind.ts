@@ -16,7 +16,7 @@ export function portsOf(env: NodeJS.ProcessEnv): Ports {
     order: Number(env.ORDER_PORT ?? 3000),
     product: Number(env.PRODUCT_PORT ?? 8080),
     stock: Number(env.STOCK_PORT ?? 50051),
-    postgres: Number(env.TRADEWIND_POSTGRES_PORT ?? 54329),
+    postgres: Number(env.TRADEWIND_POSTGRES_PORT ?? 25432),
   };
 }
 

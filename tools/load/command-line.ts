@@ -19,9 +19,9 @@ const addressFlags = {
   help: { type: 'boolean', short: 'h' },
 } as const satisfies ParseArgsOptionsConfig;
 
-const addressUsage = `  --order-url URL     also ORDER_URL, default ${defaultAddresses.orderUrl}
-  --product-url URL   also PRODUCT_URL, default ${defaultAddresses.productUrl}
-  --stock-url URL     also STOCK_URL, default ${defaultAddresses.stockUrl}
+const addressUsage = `  --order-url URL     also ORDER_URL, or ORDER_PORT as for npm start; default ${defaultAddresses.orderUrl}
+  --product-url URL   also PRODUCT_URL, PRODUCT_PORT; default ${defaultAddresses.productUrl}
+  --stock-url URL     also STOCK_URL, STOCK_PORT; default ${defaultAddresses.stockUrl}
   --file FILE         the purchases, default examples/data/cdnow-sample.txt
   --stall SECONDS     orders count as stuck when nothing settles for so long, default 60
   --json              the last line of the output is the report as one JSON object
@@ -117,10 +117,15 @@ function addresses(values: Shared, env: Environment): Addresses {
     return given;
   };
   return {
-    orderUrl: url('order-url', 'ORDER_URL', defaultAddresses.orderUrl),
-    productUrl: url('product-url', 'PRODUCT_URL', defaultAddresses.productUrl),
-    stockUrl: url('stock-url', 'STOCK_URL', defaultAddresses.stockUrl),
+    orderUrl: url('order-url', 'ORDER_URL', here(env.ORDER_PORT, defaultAddresses.orderUrl)),
+    productUrl: url('product-url', 'PRODUCT_URL', here(env.PRODUCT_PORT, defaultAddresses.productUrl)),
+    stockUrl: url('stock-url', 'STOCK_URL', here(env.STOCK_PORT, defaultAddresses.stockUrl)),
   };
+}
+
+/** Where `npm start` puts a service with the same environment. */
+function here(port: string | undefined, fallback: string): string {
+  return port ? `http://127.0.0.1:${port}` : fallback;
 }
 
 type Range = { readonly min: number; readonly max?: number; readonly whole?: boolean };

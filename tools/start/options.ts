@@ -66,7 +66,7 @@ export function startOptions(
   const specs = given.services ?? allServices;
   const settings: Record<string, Setting<string | number | undefined>> = {
     HOST: text('127.0.0.1'),
-    TRADEWIND_POSTGRES_PORT: port(54_329),
+    TRADEWIND_POSTGRES_PORT: port(25_432),
     EVENT_LOG_URL: optional(postgresUrl()),
   };
   for (const { name, defaultPort } of specs) {
@@ -114,7 +114,7 @@ export const USAGE = `npm start [-- options]: PostgreSQL, the databases, the cat
 
 Environment:
   PRODUCT_PORT  ORDER_PORT  STOCK_PORT        8080, 3000 and 50051 when left out
-  TRADEWIND_POSTGRES_PORT                     54329 when left out
+  TRADEWIND_POSTGRES_PORT                     25432 when left out
   HOST                                        the address to bind; 127.0.0.1 when left out
   PRODUCT_DATABASE_URL  ORDER_DATABASE_URL  STOCK_DATABASE_URL  EVENT_LOG_URL
                                               PostgreSQL servers of your own, instead of the one from npm

@@ -1,5 +1,4 @@
 import { globSync, readFileSync } from 'node:fs';
-import { create } from '@bufbuild/protobuf';
 import {
   OrderCanceledSchema,
   OrderCreatedSchema,
@@ -72,7 +71,11 @@ test('a fact that breaks its contract is never written', () => {
   expect(() => factOf(OrderCanceledSchema, { orderId: 'nonsense' }, undefined)).toThrow(
     'tradewind.order.v1.OrderCanceled breaks its contract',
   );
-  expect(create(OrderCanceledSchema).orderId).toBe('');
+  const reason = (text: string) => () =>
+    factOf(OrderCanceledSchema, { orderId: '01890a5d-ac96-774b-bcce-b302099a8057', reason: text }, undefined);
+  expect(reason('half a \ud800 pair')).toThrow('text that is not Unicode');
+  expect(reason('text \\ud800 that only looks so')).not.toThrow();
+  expect(reason('a whole 😀')).not.toThrow();
 });
 
 test('an event without an id of its own gets one from its place and content', () => {

@@ -99,7 +99,7 @@ export type StockExceededAmount = Message<"tradewind.stock.v1.StockExceededAmoun
   orderId: string;
 
   /**
-   * The products that fell short, in product order, the first hundred of them.
+   * The products that fell short, in product order; an order has at most 1,000.
    *
    * @generated from field: repeated tradewind.stock.v1.StockShortage shortages = 2;
    */
