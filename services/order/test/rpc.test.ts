@@ -118,6 +118,12 @@ test('a request is checked, and what is wrong is named', async () => {
     ...bad,
     fields: ['customer_id'],
   });
+  for (const request of [
+    call.createOrder({ lines: [line], customerId: '\0' }),
+    call.listOrders({ customerId: '\0' }),
+  ]) {
+    await expect(request).rejects.toThrow('customer_id: must not contain NUL characters');
+  }
   expect(await refusal(call.getOrder({ id: '7' }))).toEqual({ ...bad, fields: ['id'] });
   expect(await refusal(call.cancelOrder({ id: '' }))).toEqual({ ...bad, fields: ['id'] });
   expect(await refusal(call.listOrders({ pageSize: 1001 }))).toEqual({ ...bad, fields: ['page_size'] });

@@ -22,16 +22,21 @@ export function toMajor(minor: bigint, currency: string): number {
   return Number(minor) / unitsOf(currency);
 }
 
+// The contract's highest price, in minor units.
+const HIGHEST = 1_000_000_000n;
+
 /**
  * The other way round.
- * @throws ConnectError INVALID_ARGUMENT naming `price` when it is no whole number of minor units
+ * @throws ConnectError INVALID_ARGUMENT naming `price` when it is no whole number of minor units, or out of the contract's range
  */
 export function toMinor(major: number, currency: string): bigint {
-  const minor = major * unitsOf(currency);
-  const whole = Math.round(minor);
-  // What binary fractions leave over is far smaller than that; a third decimal of dollars is far greater.
-  if (!Number.isSafeInteger(whole) || Math.abs(minor - whole) > 1e-4) {
-    throw problem('price', `must be a whole number of ${currency}'s minor unit`);
+  const units = unitsOf(currency);
+  const whole = Math.round(major * units);
+  const highest = toMajor(HIGHEST, currency);
+  if (!(major >= 0 && major <= highest)) throw problem('price', `must be from 0 to ${highest} ${currency}`);
+  // What adding up in binary fractions leaves over, in proportion to the price: so nothing but 0 becomes 0.
+  if (Math.abs(major - whole / units) > 16 * Number.EPSILON * major) {
+    throw problem('price', `must be a whole number of ${currency}'s minor unit, ${1 / units}`);
   }
   return BigInt(whole);
 }

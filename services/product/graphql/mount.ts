@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { STATUS_CODES } from 'node:http';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { errorBody } from '@tradewind/rpc/http-error';
 import { callOf } from '@tradewind/rpc/rest';
@@ -20,13 +21,15 @@ export interface GraphqlOptions {
 }
 
 const typeDefs = readFileSync(new URL('./schema.graphql', import.meta.url), 'utf8');
-const ENDPOINTS = ['/graphql', '/query'];
+const ENDPOINT = '/graphql';
+const METHODS = ['GET', 'HEAD', 'POST'];
+const NOT_ACCEPTED = 'accept must allow application/json or application/graphql-response+json';
 
 /** GraphQL at `/graphql` and `/query`, its playground at `/`. */
 export async function graphql(app: FastifyInstance, options: GraphqlOptions): Promise<void> {
   const yoga = createYoga<{ door: Door }>({
     schema: createSchema({ typeDefs, resolvers }),
-    graphqlEndpoint: '/(graphql|query)',
+    graphqlEndpoint: ENDPOINT,
     context: () => ({ said: { stock: false } }),
     plugins: [...limits(), tellFailures(options.logger)],
     batching: { limit: LIMITS.batch },
@@ -49,7 +52,7 @@ export async function graphql(app: FastifyInstance, options: GraphqlOptions): Pr
       maxCost: LIMITS.cost,
     });
     const response = await yoga.fetch(
-      `http://localhost${request.url}`,
+      `http://localhost${ENDPOINT}${searchOf(request.url)}`,
       {
         method: request.method,
         headers: headersOf(request),
@@ -57,8 +60,7 @@ export async function graphql(app: FastifyInstance, options: GraphqlOptions): Pr
       },
       { door },
     );
-    for (const [name, value] of response.headers) void reply.header(name, value);
-    return reply.code(response.status).send(await response.text());
+    return send(response, reply);
   };
 
   await app.register((scope, _options, done) => {
@@ -70,7 +72,12 @@ export async function graphql(app: FastifyInstance, options: GraphqlOptions): Pr
       (_, body, done) => done(isJson(String(body)) ? null : notJson, body),
     );
     scope.setErrorHandler(refuse);
-    for (const url of ENDPOINTS) scope.route({ url, method: ['GET', 'POST'], handler: answer });
+    const others = scope.supportedMethods.filter((method) => !METHODS.includes(method));
+    for (const url of [ENDPOINT, '/query']) {
+      scope.route({ url, method: ['GET', 'POST'], handler: answer });
+      // Before any body is read.
+      scope.route({ url, method: others, onRequest: refuseMethod, handler: refuseMethod });
+    }
     done();
   });
   playground(app);
@@ -88,6 +95,12 @@ function isJson(text: string): boolean {
   }
 }
 
+/** The address's query, from its question mark on. */
+function searchOf(url: string): string {
+  const start = url.indexOf('?');
+  return start === -1 ? '' : url.slice(start);
+}
+
 /** A person with a browser, not a query. */
 function wantsPage({ query, headers }: FastifyRequest): boolean {
   return !(query as { query?: string }).query && (headers.accept ?? '').includes('text/html');
@@ -98,9 +111,29 @@ function headersOf({ headers }: FastifyRequest): Record<string, string> {
   return { ...(accept !== undefined && { accept }), ...(type !== undefined && { 'content-type': type }) };
 }
 
+/** Yoga refuses some things without a word: then the words are put here. */
+async function send(response: Response, reply: FastifyReply): Promise<FastifyReply> {
+  const { status, headers } = response;
+  const text = await response.text();
+  if (text === '' && status >= 400) {
+    return tell(status, status === 406 ? NOT_ACCEPTED : (STATUS_CODES[status] ?? 'refused'), reply);
+  }
+  for (const [name, value] of headers) void reply.header(name, value);
+  return reply.code(status).send(text);
+}
+
 /** What fails before GraphQL gets to see it, in GraphQL's shape. */
 function refuse(error: unknown, _request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { status, message } = errorBody(error);
+  return tell(status, message, reply);
+}
+
+/** Before any body is read. */
+async function refuseMethod({ method }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  return tell(405, `${method} is not allowed here`, reply.header('allow', METHODS.join(', ')));
+}
+
+function tell(status: number, message: string, reply: FastifyReply): FastifyReply {
   const code = status >= 500 ? 'INTERNAL' : status === 413 ? 'RESOURCE_EXHAUSTED' : 'INVALID_ARGUMENT';
   return reply.code(status).send({ errors: [{ message, extensions: { code } }] });
 }

@@ -44,13 +44,15 @@ export const changes = {
     { door }: Named,
   ) =>
     named(async () => {
-      const { id, input } = args;
+      const { id, input, revision } = args;
+      // The RPC's 0 means any revision; here that is said by leaving it out.
+      if (typeof revision === 'number' && revision < 1) throw problem('revision', 'must be greater than 0');
       const before = await priced(door, id, input);
       const { product } = await door.ask(updateProduct, {
         id,
         product: fieldsOf(input, input.currency || before?.currency || 'USD'),
         updateMask: { paths: Object.keys(input) },
-        revision: BigInt(args.revision ?? before?.revision ?? 0),
+        revision: BigInt(revision ?? before?.revision ?? 0),
       });
       return product;
     }),

@@ -242,6 +242,8 @@ describe('mutations', () => {
     [{ name: 'x'.repeat(201), price: 1 }, 'input.name'],
     [{ name: 'a', price: -1 }, 'input.price'],
     [{ name: 'a', price: 1.005 }, 'input.price'],
+    [{ name: ' \u3000\u200b', price: 1 }, 'input.name'],
+    [{ name: 'a', price: 1e-9 }, 'input.price'],
     [{ name: 'a', price: 1e300 }, 'input.price'],
     [{ name: 'a', price: 10_000_001 }, 'input.price'],
     [{ name: 'a', price: 0.5, currency: 'JPY' }, 'input.price'],
@@ -254,6 +256,32 @@ describe('mutations', () => {
     expect(errors).toMatchObject([
       { path: ['createProduct'], extensions: { code: 'INVALID_ARGUMENT', details: [{ field }] } },
     ]);
+  });
+
+  test.each([
+    ['USD', 10_000_000],
+    ['JPY', 1_000_000_000],
+    ['KWD', 1_000_000],
+  ])('tell the highest price in units of %s', async (currency, highest) => {
+    expect(await created({ name: 'Yacht', price: highest, currency })).toMatchObject({ price: highest });
+    const { errors } = await ask(running, create, { input: { name: 'a', price: highest + 1, currency } });
+    expect(errors?.[0]?.extensions.details).toEqual([
+      { field: 'input.price', error: `must be from 0 to ${highest} ${currency}` },
+    ]);
+  });
+
+  test('look at the revision whenever one is given', async () => {
+    const { id } = await created({ name: 'Bench', price: 1 });
+    for (const revision of [0, -1]) {
+      for (const input of [{ name: 'changed' }, { price: 2 }]) {
+        expect((await ask(running, update, { id, input, revision })).errors).toMatchObject([
+          { extensions: { code: 'INVALID_ARGUMENT', details: [{ field: 'revision' }] } },
+        ]);
+      }
+    }
+    expect((await client.getProduct({ id })).product).toMatchObject({ name: 'Bench', revision: 1n });
+    const { data } = await ask(running, update, { id, input: { name: 'Pew' }, revision: null });
+    expect(data?.updateProduct).toMatchObject({ name: 'Pew', revision: 2 });
   });
 
   test('refuse changes of nothing, of no product, and of another revision', async () => {

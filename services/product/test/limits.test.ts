@@ -238,11 +238,35 @@ describe('bad input', () => {
   });
 
   test('by another method or at another path', async () => {
-    expect((await fetch(`${running.url}/graphql`, { method: 'DELETE' })).status).toBe(405);
+    for (const path of ['/graphql', '/query', '/graphql/']) {
+      for (const method of ['DELETE', 'PUT', 'PATCH', 'OPTIONS']) {
+        const body = method === 'PUT' ? 'no JSON' : null;
+        const answer = await fetch(running.url + path, { method, body });
+        expect([method, answer.status, answer.headers.get('allow')]).toEqual([
+          method,
+          405,
+          'GET, HEAD, POST',
+        ]);
+        expectRefusal({ text: await answer.text() });
+      }
+    }
     expect(
       (await fetch(`${running.url}/graphqls`, { method: 'POST', headers: JSON_TYPE, body: '{}' })).status,
     ).toBe(404);
-    expect((await post('{}', { ...JSON_TYPE, accept: 'image/png' })).status).toBe(406);
+    const query = '{"query": "{ productCategories }"}';
+    const unacceptable = await post(query, { ...JSON_TYPE, accept: 'image/png' });
+    expect(unacceptable.status).toBe(406);
+    expect(unacceptable.headers.get('content-type')).toContain('application/json');
+    expectRefusal(unacceptable);
+  });
+
+  test('is not a slash at the end of the path', async () => {
+    for (const path of ['/graphql/', '/query/']) {
+      const answer = await post('{"query": "{ productCategories }"}', JSON_TYPE, path);
+      expect([answer.status, JSON.parse(answer.text)]).toEqual([200, { data: { productCategories: [] } }]);
+      const get = await fetch(`${running.url}${path}?query={productCategories}`);
+      expect(await get.json()).toEqual({ data: { productCategories: [] } });
+    }
   });
 });
 

@@ -122,6 +122,7 @@ describe('an update', () => {
     [{ updateMask: { paths: [] } }, 'update_mask'],
     [{ updateMask: { paths: ['id'] } }, 'update_mask'],
     [{ updateMask: { paths: ['name'] }, product: { name: '' } }, 'product.name'],
+    [{ updateMask: { paths: ['name'] }, product: { name: ' ' } }, 'product.name'],
     [{ updateMask: { paths: ['price'] }, product: { price: -1n } }, 'product.price'],
     [{ updateMask: { paths: ['currency'] }, product: { currency: 'usd' } }, 'product.currency'],
   ])('is refused where it breaks a rule, %#', async (request, field) => {
@@ -218,6 +219,8 @@ describe('bad input names its field', () => {
     [{}, 'name'],
     [{ name: long(201) }, 'name'],
     [{ name: 'a\u0000b' }, 'name'],
+    [{ name: ' ' }, 'name'],
+    [{ name: '\u00a0\u3000\u200b' }, 'name'],
     [{ name: 'a', description: 'a\u0000b' }, 'description'],
     [{ name: 'a', description: long(4_001) }, 'description'],
     [{ name: 'a', price: -1n }, 'price'],
@@ -231,6 +234,20 @@ describe('bad input names its field', () => {
     const failure = await failureOf(clients.grpc.createProduct(request));
     expect(failure.code).toBe(Code.InvalidArgument);
     expect(violationsOf(failure).map((violation) => violation.field)).toEqual([field]);
+  });
+
+  test('in words, not in patterns', async () => {
+    const name = ' ';
+    const [description, category, brand] = ['\u0000', 'a\tb', '\u007f'];
+    const failure = await failureOf(clients.grpc.createProduct({ name, description, category, brand }));
+    expect(violationsOf(failure)).toEqual([
+      { field: 'name', error: 'must not be blank' },
+      { field: 'description', error: 'must not contain NUL characters' },
+      { field: 'category', error: 'must not contain control characters' },
+      { field: 'brand', error: 'must not contain control characters' },
+    ]);
+    const { product } = await clients.grpc.createProduct({ name: ' 👩‍💻 ', description: 'two\nlines' });
+    expect(product?.name).toBe(' 👩‍💻 ');
   });
 
   test('ids, pages and batches', async () => {

@@ -143,9 +143,21 @@ describe('money', () => {
     );
   });
 
+  test('added up in binary fractions is what was meant', () => {
+    expect(toMinor(0.1 + 0.2, 'USD')).toBe(30n);
+    expect(toMinor(1.1 * 3, 'USD')).toBe(330n);
+    expect(toMinor(1.005, 'KWD')).toBe(1005n);
+    expect(toMinor(-0, 'USD')).toBe(0n);
+  });
+
   test('of less than the minor unit is refused', () => {
     for (const [major, currency] of [
       [0.001, 'USD'],
+      [1e-9, 'USD'],
+      [Number.MIN_VALUE, 'JPY'],
+      [1.000_000_001, 'USD'],
+      [9_999_999.990_001, 'USD'],
+      [-0.01, 'USD'],
       [0.5, 'JPY'],
       [1e300, 'USD'],
       [Number.NaN, 'USD'],
