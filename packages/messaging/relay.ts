@@ -36,18 +36,18 @@ const PATIENCE_MS = 15_000;
 /** How long the end of a connection may take. */
 const END_MS = 2_000;
 
-// One round trip a turn: what was sent is deleted and the next rows are read. Both halves see the same snapshot, hence the exception.
-// No "position > last": a smaller position may commit later. NOT IN a subquery is hashed; <> ALL of an array would be searched for each row.
-const TURN = `
-  WITH sent AS (DELETE FROM outbox WHERE position = ANY($1::bigint[]) RETURNING position)
+// Without what is sent and not deleted yet. No "position > last": a smaller position may commit later. NOT IN a subquery is hashed; <> ALL of
+// an array would be searched for each row.
+const READ = `
   SELECT position, id, aggregatetype, aggregateid, type, payload, source, content_type, traceparent, tracestate, headers, created_at
   FROM (
     SELECT page.*, sum(page.size) OVER (ORDER BY position) - page.size AS before
     FROM (
       SELECT outbox.*, coalesce(octet_length(payload), 0) AS size
-      FROM outbox WHERE position NOT IN (SELECT position FROM sent) AND position NOT IN (SELECT unnest($4::bigint[])) ORDER BY position LIMIT $2
+      FROM outbox WHERE position NOT IN (SELECT unnest($1::bigint[])) ORDER BY position LIMIT $2
     ) page
   ) row WHERE before < $3 ORDER BY position`;
+const DELETE = 'DELETE FROM outbox WHERE position = ANY($1::bigint[])';
 
 /** What one turn reads at most, so that large payloads can't fill the memory; a larger row comes alone. */
 const TURN_BYTES = 16 * 1024 * 1024;
@@ -87,6 +87,10 @@ function recordOf(row: OutboxRow): LogRecord {
     value: row.payload,
     headers: row.headers ? { ...headers, ...row.headers } : headers,
   };
+}
+
+async function remove(client: Client, positions: readonly string[]): Promise<void> {
+  if (positions.length > 0) await client.query({ name: 'delete', text: DELETE, values: [positions] });
 }
 
 /** Starts a relay. It never gives up: whatever is away is waited for, with backoff, and said in the log. */
@@ -221,15 +225,16 @@ class OutboxRelay implements Relay {
     let sent: string[] = [];
     while (true) {
       this.#wanted = false;
-      // A failure between append and delete repeats the rows; the inbox absorbs that.
       const { rows } = await client.query<OutboxRow>({
-        name: 'turn',
-        text: TURN,
-        values: [sent, batch, TURN_BYTES, stuck.positions()],
+        name: 'read',
+        text: READ,
+        values: [[...sent, ...stuck.positions()], batch, TURN_BYTES],
       });
-      sent = [];
-      const free = stuck.sift(rows);
-      if (free.length > 0 && !this.#stop.signal.aborted) sent = await this.#send(producer, free, stuck);
+      const free = this.#stop.signal.aborted ? [] : stuck.sift(rows);
+      // What the turn before has sent is deleted while this one sends, so the two commits wait for the disk together. A failure between an
+      // append and its delete repeats the rows; the inbox absorbs that.
+      const [now] = await Promise.all([this.#send(producer, free, stuck), remove(client, sent)]);
+      sent = now;
       this.trouble = stuck.trouble;
       onProgress();
       if (this.#stop.signal.aborted && sent.length === 0) return;
@@ -241,6 +246,7 @@ class OutboxRelay implements Relay {
 
   /** Appends rows, all at once if that is possible. Answers the positions of those that are on the log. */
   async #send(producer: Producer, rows: readonly OutboxRow[], stuck: StuckFacts): Promise<string[]> {
+    if (rows.length === 0) return [];
     try {
       await producer.append(rows.map(recordOf));
       return rows.map(({ position }) => position);
