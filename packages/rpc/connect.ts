@@ -18,6 +18,8 @@ import {
 } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
 import { ActiveCall, type Face, requestIdFrom } from './call.ts';
+import { jsonOptionsOf } from './connect-json.ts';
+import { longestMs, longestTimeout, timeoutMs } from './grpc-timeout.ts';
 import type { Limits } from './limits.ts';
 import { blameRequest } from './malformed.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -77,6 +79,7 @@ async function answer(
     undefined,
     contextValues,
   );
+  shortenTimeout(universal.header);
   let answered = await handler(universal);
   if (!origin.reached) {
     answered = await blameRequest(answered);
@@ -86,6 +89,13 @@ async function answer(
     logger.info({ method, face: 'connect', status: answered.status, duration_ms, request_id, peer });
   }
   await universalResponseToNodeResponse(withHeaders(answered, handler, origin), response as ServerResponse);
+}
+
+/** Connect's timers take 31 bits of milliseconds and end at once with more. */
+function shortenTimeout(header: Headers): void {
+  if (Number(header.get('connect-timeout-ms')) > longestMs) header.set('connect-timeout-ms', `${longestMs}`);
+  const ms = timeoutMs(header.get('grpc-timeout') ?? '');
+  if (ms !== undefined && ms > longestMs) header.set('grpc-timeout', longestTimeout);
 }
 
 function withHeaders(
@@ -136,7 +146,9 @@ function gone(reason: unknown): ConnectError {
 
 function addRoute(router: ConnectRouter, pipeline: Pipeline, route: Route): void {
   // The router's type follows the method's kind, which is known only at run time here.
-  router.rpc(route.method, handlerOf(pipeline, route) as never);
+  router.rpc(route.method, handlerOf(pipeline, route) as never, {
+    jsonOptions: jsonOptionsOf(route.method.input),
+  });
 }
 
 function handlerOf(pipeline: Pipeline, route: Route) {

@@ -1,13 +1,9 @@
 import { validateHeaderValue } from 'node:http';
-import {
-  constants,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-  type ServerHttp2Stream,
-} from 'node:http2';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ActiveCall } from './call.ts';
+import { refuseStream } from './grpc-refuse.ts';
 import { readRequest } from './grpc-request.ts';
 import { statusHeaders } from './grpc-status.ts';
 import type { Limits } from './limits.ts';
@@ -103,8 +99,6 @@ class UnaryCall extends ActiveCall {
   refuse(error: ConnectError): void {
     const stream = this.#stream;
     if (stream.closed || stream.destroyed) return;
-    stream.respond({ ...this.#headers, ...statusHeaders(error) }, { endStream: true });
-    // What the caller is still sending is of no use.
-    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    refuseStream(stream, { ...this.#headers, ...statusHeaders(error) });
   }
 }

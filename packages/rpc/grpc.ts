@@ -11,8 +11,10 @@ import type { Duplex } from 'node:stream';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import { refuseStream } from './grpc-refuse.ts';
 import { statusHeaders } from './grpc-status.ts';
 import { streamHandler } from './grpc-stream.ts';
+import { longestMs, longestTimeout, timeoutMs } from './grpc-timeout.ts';
 import { answerUnary } from './grpc-unary.ts';
 import type { Limits } from './limits.ts';
 import { codeName } from './metrics.ts';
@@ -117,15 +119,14 @@ export class GrpcFace {
       return true;
     }
     // grpc-js keeps timeouts in 32 bits.
-    if (ms !== undefined && ms > 0x7fffffff) headers['grpc-timeout'] = '2147483S';
+    if (ms !== undefined && ms > longestMs) headers['grpc-timeout'] = longestTimeout;
     return false;
   }
 
   #refuse(stream: ServerHttp2Stream, path: string, error: ConnectError): true {
     stream.on('error', () => {});
-    stream.resume();
     const head = { ':status': 200, 'content-type': 'application/grpc+proto' };
-    stream.respond({ ...head, ...statusHeaders(error) }, { endStream: true });
+    refuseStream(stream, { ...head, ...statusHeaders(error) });
     this.#logger.info({ method: path.slice(0, 200), face: 'grpc', code: codeName(error.code) });
     return true;
   }
@@ -141,14 +142,6 @@ function http2ServerOf(server: Server): Http2Server {
 
 function isGrpc(contentType: string | undefined): boolean {
   return contentType !== undefined && /^application\/grpc(?:[+;\s]|$)/.test(contentType);
-}
-
-const unitMs: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
-
-function timeoutMs(header: string): number | undefined {
-  const match = /^(\d{1,8})([HMSmun])$/.exec(header);
-  const unit = unitMs[match?.[2] ?? ''];
-  return unit === undefined ? undefined : Number(match?.[1]) * unit;
 }
 
 const asIs = (bytes: Buffer): Buffer => bytes;

@@ -47,10 +47,19 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   return reply.code(body.status).type('application/json; charset=utf-8').send(JSON.stringify(body));
 }
 
+/** The same shape, as JSON, for what has no words of its own. */
+export function errorBodyOf(status: number): string {
+  return JSON.stringify({
+    status,
+    message: STATUS_CODES[status] ?? 'Error',
+    details: [],
+  } satisfies ErrorBody);
+}
+
 /** The same shape for what never became a request. */
 export function rawError(status: number): string {
   const message = STATUS_CODES[status] ?? 'Error';
-  const body = JSON.stringify({ status, message, details: [] } satisfies ErrorBody);
+  const body = errorBodyOf(status);
   return (
     `HTTP/1.1 ${status} ${message}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`

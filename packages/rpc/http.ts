@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import AjvCompiler from '@fastify/ajv-compiler';
 import Fastify, {
@@ -12,6 +13,7 @@ import { requestIdFrom } from './call.ts';
 import type { HealthState } from './health.ts';
 import { rawError, sendError } from './http-error.ts';
 import type { Limits } from './limits.ts';
+import { onlyDigits, type Validate } from './query-numbers.ts';
 import { isInvoked } from './rest.ts';
 
 export type AppOptions = {
@@ -55,6 +57,8 @@ function one(header: string | string[] | undefined): string | undefined {
 
 const ajv = AjvCompiler();
 
+type Compiled = ReturnType<ReturnType<typeof ajv>>;
+
 // A body says what its types are, so "1" is no number there; a query or a path can't.
 const buildValidator: AjvCompiler.BuildCompilerFromPool = (schemas, options) => {
   const shared = {
@@ -65,17 +69,39 @@ const buildValidator: AjvCompiler.BuildCompilerFromPool = (schemas, options) => 
   };
   const strict = ajv(schemas, { customOptions: { ...shared, coerceTypes: false } });
   const coercing = ajv(schemas, { customOptions: { ...shared, coerceTypes: 'array' } });
-  return (route) => ((route as { httpPart?: string }).httpPart === 'body' ? strict : coercing)(route);
+  return (route) => {
+    const { httpPart, schema } = route as { httpPart?: string; schema: unknown };
+    return httpPart === 'body'
+      ? strict(route)
+      : (onlyDigits(schema, coercing(route) as Validate) as Compiled);
+  };
 };
 
 function acceptOnlyJson(app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error');
+  // Names that poison a prototype are fields that nobody knows, like any other.
+  const parse = app.getDefaultJsonParser('remove', 'remove');
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const refused = refusedBody(request, body as Buffer);
+    if (refused) done(refused);
     // A POST without arguments may say that its nothing is JSON.
-    if (body === '') done(null, undefined);
-    else void parse(request, body as string, done);
+    else if (body.length === 0) done(null, undefined);
+    else void parse(request, body.toString(), done);
   });
+}
+
+/** Why a body can't be read as the JSON that it says it is; undefined when it can. */
+function refusedBody({ headers }: FastifyRequest, body: Buffer): Error | undefined {
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? '';
+  if (encoding !== '' && encoding !== 'identity')
+    return refusal(415, 'Compressed requests are not supported');
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(headers['content-type'] ?? '')?.[1] ?? 'utf-8';
+  if (!/^(utf-?8|us-ascii)$/i.test(charset)) return refusal(415, 'The charset of JSON is UTF-8');
+  return isUtf8(body) ? undefined : refusal(400, 'The body is not UTF-8');
+}
+
+function refusal(statusCode: number, message: string): Error {
+  return Object.assign(new Error(message), { statusCode });
 }
 
 function addHooks(app: FastifyInstance, { health, logger }: AppOptions): void {

@@ -16,6 +16,7 @@ export async function blameRequest(answered: UniversalServerResponse): Promise<U
   const payload = (enveloped ? body.subarray(headBytes) : body).toString();
   const blamed = payload
     .replace('"code":"internal"', '"code":"invalid_argument"')
+    .replace('"message":"internal error"', '"message":"the request is not decodable"')
     .replace(/grpc-status: 13\b/, 'grpc-status: 3');
   if (blamed === payload) return { ...answered, body: once(body) };
 

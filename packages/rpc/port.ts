@@ -1,8 +1,8 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Server as NetServer, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { rawError } from './http-error.ts';
+import { errorBodyOf, rawError } from './http-error.ts';
 import type { Limits } from './limits.ts';
 
 export type Tls = { cert: string | Buffer; key: string | Buffer };
@@ -32,9 +32,12 @@ export function createPort({ limits, tls, onHttp2 }: PortOptions): Port {
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
     connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+    // Node would refuse without a body; `refused` does it.
+    requireHostHeader: false,
   };
   if (tls === undefined) {
     const server = createServer(options);
+    server.on('checkExpectation', refuseExpectation);
     const http1 = takeOver(server, 'connection');
     const undecided = new Set<Socket>();
     server.on('connection', (socket: Socket) => {
@@ -57,6 +60,7 @@ export function createPort({ limits, tls, onHttp2 }: PortOptions): Port {
     handshakeTimeout: limits.peekMs,
     ALPNCallback: ({ protocols }) => ['http/1.1', 'h2'].find((protocol) => protocols.includes(protocol)),
   });
+  server.on('checkExpectation', refuseExpectation);
   const http1 = takeOver(server, 'secureConnection');
   server.on('secureConnection', (socket: TLSSocket) => {
     if (socket.alpnProtocol === 'h2') onHttp2(socket);
@@ -64,6 +68,27 @@ export function createPort({ limits, tls, onHttp2 }: PortOptions): Port {
   });
   // TLS says the protocol while it shakes hands, for which it has its own timeout.
   return { server, endUndecided: () => {} };
+}
+
+function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  sendRefusal(response, 417);
+}
+
+/** Answers an HTTP/1.1 request that does not say to whom it is, and tells that it did. */
+export function refusedWithoutHost(request: IncomingMessage, response: ServerResponse): boolean {
+  if (request.httpVersion !== '1.1' || request.headers.host !== undefined) return false;
+  sendRefusal(response, 400);
+  return true;
+}
+
+function sendRefusal(response: ServerResponse, status: number): void {
+  const body = errorBodyOf(status);
+  const head = {
+    connection: 'close',
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  };
+  response.writeHead(status, head).end(body);
 }
 
 /** Node's own listener, to be called for the connections that are HTTP/1.1 after all. */

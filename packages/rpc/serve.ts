@@ -18,7 +18,7 @@ import type { Implementation } from './implement.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import { type Invoke, Pipeline } from './pipeline.ts';
-import { createPort, type Tls } from './port.ts';
+import { createPort, refusedWithoutHost, type Tls } from './port.ts';
 import { reflectionServices } from './reflection.ts';
 import { warm } from './validate.ts';
 
@@ -93,6 +93,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   const connect = connectFace(pipeline, limits, logger);
   handle = (request, response) => {
+    if (refusedWithoutHost(request, response)) return;
     if (health.draining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
     if (!connect(request, response)) app.routing(request, response);
   };

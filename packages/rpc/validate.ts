@@ -11,7 +11,8 @@ import { createValidator, type Violation } from '@bufbuild/protovalidate';
 import { RE2JS } from '@bufbuild/re2';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { field as fieldRules } from '@tradewind/contracts/third-party/buf/validate/validate';
-import { badRequest } from './failure.ts';
+import { badRequest, problem } from './failure.ts';
+import { compileFindBroken } from './well-formed.ts';
 
 const validator = createValidator({ regexMatch: matches });
 
@@ -65,8 +66,12 @@ function compile(schema: DescMessage): Check {
   const first = validator.validate(schema, create(schema));
   if (first.kind === 'error') throw first.error;
   const checkLengths = compileLengths(schema);
+  const findBroken = compileFindBroken(schema);
   return (message) => {
     checkLengths(message);
+    // Decoders of some faces let half a surrogate pair pass, which no database and no event can hold.
+    const broken = findBroken?.(message);
+    if (broken !== undefined) throw problem(broken, 'must be well-formed Unicode');
     const result = validator.validate(schema, message);
     if (result.kind === 'valid') return;
     if (result.kind === 'error') {

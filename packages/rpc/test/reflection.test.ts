@@ -83,6 +83,13 @@ describe.each([
     }
   });
 
+  it('describes the details of errors', async () => {
+    const [answer] = await ask({ case: 'fileContainingSymbol', value: 'google.rpc.BadRequest' });
+    if (answer?.case !== 'fileDescriptorResponse') throw new Error('no file');
+    const [file = new Uint8Array()] = answer.value.fileDescriptorProto;
+    expect(fromBinary(FileDescriptorProtoSchema, file).name).toBe('google/rpc/error_details.proto');
+  });
+
   it('finds files and extensions, and says what it does not find', async () => {
     const [file, extension, numbers, none] = await ask(
       { case: 'fileByFilename', value: 'google/protobuf/timestamp.proto' },

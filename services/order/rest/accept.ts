@@ -3,7 +3,7 @@
  * `*∕*` alone is no wish for text.
  */
 export function prefersText(accept: string | undefined): boolean {
-  if (!accept?.includes('text/plain')) return false;
+  if (!accept || !/text\/plain/i.test(accept)) return false;
   let text = 0;
   let json = 0;
   for (const range of accept.split(',')) {

@@ -33,7 +33,7 @@ export const newOrderSchema = {
         properties: {
           product_id: productId,
           quantity,
-          unit_price: { ...money(`Price of one piece ${minor}.`), maximum: 1_000_000_000 },
+          unit_price: money(`Price of one piece ${minor}.`),
           total_price: money(`The line's total ${minor}.`),
         },
       },
