@@ -20,22 +20,23 @@ export interface HousekeepingOptions {
   readonly step?: number;
 }
 
+/** What stays in the inbox of dead events longer than of others: a dead letter (90 days) can't be redriven without its row. */
+const DEAD_MS = 100 * 24 * 3_600_000;
+
 /**
- * The inbox's window (`now()`, for a volatile clock could not use the index). What is done may be forgotten two weeks later: records of most topics are gone after one, and where they are kept for
- * ever the revision decides. What is dead is kept longer than its dead letter (90 days), which could not be redriven without it.
+ * Cleans the inbox. The window must be longer than any retry, redelivery and replay of a record takes: records of most topics are gone after
+ * a week, and where they are kept for ever the revision decides. By `now()`, for a volatile clock could not use the index.
+ * @param windowMs how long what is done is remembered, in milliseconds
  */
-export const inboxChores: readonly Chore[] = [
-  {
-    name: 'inbox: done',
-    sql: `DELETE FROM inbox WHERE ctid = ANY(ARRAY(
-      SELECT ctid FROM inbox WHERE handled_at < now() - interval '14 days' AND state = 'done' LIMIT $1))`,
-  },
-  {
-    name: 'inbox: dead',
-    sql: `DELETE FROM inbox WHERE ctid = ANY(ARRAY(
-      SELECT ctid FROM inbox WHERE handled_at < now() - interval '100 days' LIMIT $1))`,
-  },
-];
+export function inboxChores(windowMs: number): readonly Chore[] {
+  const older = (ms: number) => `handled_at < now() - interval '${Math.round(ms / 1000)} s'`;
+  const remove = (where: string) => `DELETE FROM inbox WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM inbox WHERE ${where} LIMIT $1))`;
+  return [
+    { name: 'inbox: done', sql: remove(`${older(windowMs)} AND state = 'done'`) },
+    { name: 'inbox: dead', sql: remove(older(Math.max(windowMs, DEAD_MS))) },
+  ];
+}
 
 const CHORES_LOCK = 7_420_003;
 

@@ -25,6 +25,8 @@ export function commonSettings(defaultPort: number) {
     /** Attempts at an event that fails, and the bound of the first wait between two. */
     RETRY_ATTEMPTS: integer({ min: 1, max: 100, fallback: 6 }),
     RETRY_BASE: duration('200ms'),
+    /** How long handled events are remembered: longer than any retry, redelivery or replay of their records. */
+    INBOX_WINDOW: duration('14d'),
   };
 }
 

@@ -111,7 +111,12 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
                 }),
             }),
             housekeeping: (signal) =>
-              keepHouse({ database, chores: [...inboxChores, ...(definition.chores ?? [])], logger, signal }),
+              keepHouse({
+                database,
+                chores: [...inboxChores(config.INBOX_WINDOW), ...(definition.chores ?? [])],
+                logger,
+                signal,
+              }),
             relay: aborted,
           },
           signal,

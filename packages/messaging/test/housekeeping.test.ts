@@ -17,7 +17,8 @@ test('the inbox forgets what is done after its window and keeps what is dead as 
   await add('dead', 99, 10);
   await add('dead', 101, 30);
   const { signal } = new AbortController();
-  const removed = await cleanOnce({ database, chores: inboxChores, logger, signal, step: 100 });
+  const chores = inboxChores(14 * 24 * 3_600_000);
+  const removed = await cleanOnce({ database, chores, logger, signal, step: 100 });
   expect(removed).toEqual({ 'inbox: done': 250, 'inbox: dead': 30 });
   const { rows } = await database.pool.query(
     'SELECT state, count(*)::int FROM inbox GROUP BY state ORDER BY state',
@@ -26,5 +27,5 @@ test('the inbox forgets what is done after its window and keeps what is dead as 
     { state: 'dead', count: 20 },
     { state: 'done', count: 10 },
   ]);
-  expect(await cleanOnce({ database, chores: inboxChores, logger, signal })).toEqual({});
+  expect(await cleanOnce({ database, chores, logger, signal })).toEqual({});
 });
