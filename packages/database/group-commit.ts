@@ -57,7 +57,8 @@ export function groupCommit<Request, Result>(
       if (result instanceof Error) reject(result);
       else resolve(result as Result);
     }
-    onCommit?.();
+    // Not from here: its failure must not look like the transaction's, which would then run again.
+    if (onCommit) queueMicrotask(onCommit);
   };
   const alone = async (one: Waiting<Request, Result>) => {
     for (let conflicts = 1; ; conflicts++) {

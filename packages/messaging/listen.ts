@@ -51,7 +51,8 @@ export async function listen(options: ListenOptions): Promise<void> {
       if (records.length > 0 && !signal.aborted) await orAbandon(listener.take(records), signal);
     }
   } catch (error) {
-    if (!signal.aborted) throw error;
+    // Held lines end with it; one that is retried for long must not keep the failure from whoever joins again.
+    if (!signal.aborted) broken.abort(error);
   } finally {
     await orAbandon(listener.finish(), signal);
   }

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
 import { redriveOf } from '@tradewind/messaging/dead-letter';
-import type { LogRecord } from '@tradewind/messaging/log';
+import { listen } from '@tradewind/messaging/listen';
+import type { Consumer, EventLog, LogRecord } from '@tradewind/messaging/log';
+import { on } from '@tradewind/messaging/subscription';
 import { Client } from 'pg';
 import { v7 } from 'uuid';
 import { describe, expect, test } from 'vitest';
-import { GROUP, type Ledger, openLedger, orderCreated, rejected } from './ledger.ts';
+import { GROUP, handler, type Ledger, logger, openLedger, orderCreated, rejected } from './ledger.ts';
 
 const lag = async ({ log }: Ledger) =>
   (await log.lag(GROUP, ['order.created'])).reduce((sum, partition) => sum + partition.lag, 0n);
@@ -425,4 +428,54 @@ test('a database that turns read-only for a while costs no event and no order', 
   await settled(ledger, ['before', 'first', 'second']);
   expect((await ledger.entries()).map(({ customerId }) => customerId)).toEqual(['before', 'first', 'second']);
   expect(await ledger.records('order.created.dlq')).toEqual([]);
+});
+
+test('a consumer that fails for good ends the listening at once, also while an event is in retry', async () => {
+  await using ledger = await openLedger();
+  let failing = false;
+  let tries = 0;
+  const log: EventLog = {
+    ...ledger.log,
+    id: ledger.log.id,
+    async consumer(options) {
+      const consumer = await ledger.log.consumer(options);
+      return Object.assign(Object.create(consumer) as Consumer, {
+        async receive(signal: AbortSignal) {
+          const stop = new AbortController();
+          const timer = setInterval(() => failing && stop.abort(), 5);
+          const records = await consumer.receive(AbortSignal.any([signal, stop.signal]));
+          clearInterval(timer);
+          if (stop.signal.aborted) throw new Error('the consumer is broken');
+          return records;
+        },
+        owns: consumer.owns.bind(consumer),
+        commit: consumer.commit.bind(consumer),
+        [Symbol.asyncDispose]: () => consumer[Symbol.asyncDispose](),
+      });
+    },
+  };
+  const ended = listen({
+    group: GROUP,
+    log,
+    database: ledger.database,
+    subscriptions: [
+      on(
+        OrderCreatedSchema,
+        handler(() => {
+          tries++;
+          throw new Error('never');
+        }),
+      ),
+    ],
+    logger,
+    signal: new AbortController().signal,
+    retry: { attempts: 1_000_000, baseMs: 1, capMs: 5 },
+  });
+  ended.catch(() => undefined);
+  await ledger.append(orderCreated('held'));
+  await expect.poll(() => tries).toBeGreaterThan(3);
+  failing = true;
+  await expect(ended).rejects.toThrow('the consumer is broken');
+  await using _member = ledger.start();
+  await settled(ledger, ['held']);
 });
