@@ -6,7 +6,10 @@ export interface TestDatabase extends AsyncDisposable {
   readonly name: string;
 }
 
-/** Makes a database of its own on the run's PostgreSQL; disposing it drops it, ending whoever is still connected. */
+/**
+ * Makes a database of its own on the run's PostgreSQL; disposing it drops it, ending whoever is still connected. Prefixes that
+ * TEST_TEMPLATES lists are copies of `template_<prefix>`: so a release's tests run on the schema of a later one (test/previous-release.ts).
+ */
 export async function createDatabase(prefix = 'test'): Promise<TestDatabase> {
   const server = process.env.TEST_POSTGRES_URL;
   if (!server)
@@ -14,7 +17,9 @@ export async function createDatabase(prefix = 'test'): Promise<TestDatabase> {
       'TEST_POSTGRES_URL is not set: tests run under vitest, whose global setup starts PostgreSQL',
     );
   const name = `${prefix}_${randomBytes(5).toString('hex')}`;
-  await administer(server, `CREATE DATABASE ${name}`);
+  const templates = process.env.TEST_TEMPLATES?.split(',') ?? [];
+  const template = templates.includes(prefix) ? ` TEMPLATE template_${prefix}` : '';
+  await administer(server, `CREATE DATABASE ${name}${template}`);
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+import ordinary from './vitest.config.ts';
+
+/** What needs a real Kafka, and so Java 17: `npm run test:kafka`. */
+export default defineConfig({
+  ...ordinary,
+  test: {
+    ...ordinary.test,
+    include: ['{packages,services}/*/test/**/*.kafka.test.ts', '{tools,test}/**/*.kafka.test.ts'],
+    exclude: ['**/node_modules/**'],
+    globalSetup: ['packages/testing/postgres-server.ts', 'packages/testing/kafka-server.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000, interval: 50 } },
+  },
+});
