@@ -47,7 +47,7 @@ export interface TopicSpec {
   readonly name: string;
   /** Left out: the log's default. Never changed once the topic is there. */
   readonly partitions?: number;
-  /** Milliseconds that records are kept at least; null for ever. */
+  /** Milliseconds that records are kept at least; null for ever. For a topic that is there already it is only ever made longer. */
   readonly retentionMs: number | null;
 }
 
@@ -110,7 +110,10 @@ export interface Consumer extends AsyncDisposable {
 export interface EventLog extends AsyncDisposable {
   /** Names this log among all logs and for as long as its records live: a UUID, or Kafka's cluster id. */
   readonly id: string;
-  /** Makes topics that are not there yet; topics that are there are left as they are, and differences are returned. */
+  /**
+   * Makes topics that are not there yet. Of topics that are there, records are kept longer if that is asked for; a partition count is never
+   * changed, and differences are returned.
+   */
   createTopics(topics: readonly TopicSpec[]): Promise<TopicDifference[]>;
   /** A producer of its own connection. */
   producer(): Promise<Producer>;

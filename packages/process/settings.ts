@@ -120,11 +120,42 @@ export function postgresUrl(fallback?: string): Setting<string> {
   );
 }
 
+/** Where the event log is: a PostgreSQL connection string, or `kafka://[user:password@]host:9092[,host…][?…]`; secret, for it carries a password. */
+export function eventLogUrl(): Setting<string> {
+  const kafka = /^kafkas?:\/\/(?:[^@/?#\s]*@)?[^@/?#,\s]+(?:,[^@/?#,\s]+)*\/?(?:\?[^#\s]*)?$/;
+  const postgres = postgresUrl();
+  return secret(
+    setting(
+      'a URL that begins with postgres:// or postgresql:// or kafka:// or kafkas://',
+      (value) => (kafka.test(value) ? value : postgres.parse(value)),
+      undefined,
+    ),
+  );
+}
+
+/** What names the event log; spread by whatever opens it. The parameters of a Kafka URL win over the rest. */
+export const eventLogSettings = {
+  EVENT_LOG_URL: eventLogUrl(),
+  KAFKA_SASL: optional(oneOf(['plain', 'scram-sha-256', 'scram-sha-512'])),
+  KAFKA_USERNAME: optional(text()),
+  KAFKA_PASSWORD: optional(secret(text())),
+  /** PEM files: whom to trust, and who this is. */
+  KAFKA_CA: optional(text()),
+  KAFKA_CERT: optional(text()),
+  KAFKA_KEY: optional(text()),
+  /** Of topics that are not there yet. */
+  KAFKA_PARTITIONS: optional(integer({ min: 1, max: 10_000 })),
+  KAFKA_REPLICATION: optional(integer({ min: 1, max: 100 })),
+  KAFKA_COMPRESSION: optional(oneOf(['none', 'gzip', 'snappy', 'lz4', 'zstd'])),
+  /** How long a consumer that gives no sign of life keeps its partitions. */
+  KAFKA_SESSION: optional(duration()),
+};
+
 /** What every service of Tradewind takes; spread it among the service's own settings. */
 export const serviceSettings = {
   HOST: text('127.0.0.1'),
   LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
   SHUTDOWN: duration('10s'),
   DATABASE_URL: postgresUrl(),
-  EVENT_LOG_URL: postgresUrl(),
+  ...eventLogSettings,
 };
