@@ -1,29 +1,12 @@
-import type { DescMessage, Message } from '@bufbuild/protobuf';
-import { Code, ConnectError } from '@connectrpc/connect';
+import type { DescMessage } from '@bufbuild/protobuf';
 import type { Database, EntityManager } from '@tradewind/database/database';
-import { redriveTopic } from './contract.ts';
-import { deadLetterOf, type GivingUp, type Origin, originOf, placeOf } from './dead-letter.ts';
-import { contextOf, decodeEvent, type EventContext } from './event.ts';
-import { claim } from './inbox.ts';
-import type { ReceivedRecord } from './log.ts';
+import { deadLetterOf, type GivingUp } from './dead-letter.ts';
+import { type Failure, follow, type HeldEvent, open, takeOut } from './held.ts';
+import { claim, discard, type InboxState, isSame, restate } from './inbox.ts';
+import type { Decode, Identified, Incoming } from './incoming.ts';
+import { reset } from './line.ts';
 import { Facts } from './outbox.ts';
-import type { EventHandler, Subscription, WorkingSet } from './subscription.ts';
-
-/** A record on its way through a group: decoded, or known to be dead. */
-export interface Incoming {
-  readonly context: EventContext;
-  /** It is a dead letter that comes back. */
-  readonly redriven: boolean;
-  /** Where the group got it from first. */
-  readonly origin: Origin;
-  /** The topic whose handler it is for. */
-  readonly topic: string;
-  readonly event:
-    | { readonly message: Message; readonly handler: EventHandler<DescMessage, WorkingSet> }
-    | undefined;
-  /** Set when it never gets better. */
-  readonly verdict: GivingUp | undefined;
-}
+import type { EventHandler, WorkingSet } from './subscription.ts';
 
 /** What a batch was worth. */
 export interface BatchOutcome {
@@ -31,112 +14,139 @@ export interface BatchOutcome {
   /** Seen before, so left alone. */
   readonly duplicates: number;
   /** Given up on. */
-  readonly dead: readonly (readonly [Incoming, GivingUp])[];
+  readonly dead: readonly (readonly [Identified, GivingUp])[];
+  /** Held for retry, or behind an event of their key that is. */
+  readonly held: readonly Identified[];
+  /** Dead ones that nobody will redrive. */
+  readonly discarded: number;
   readonly told: number;
 }
 
-/** Settles batches of one group: inbox, state, facts and dead letters of a batch in one transaction. */
+const NOTHING: BatchOutcome = { handled: 0, duplicates: 0, dead: [], held: [], discarded: 0, told: 0 };
+
+/** Settles batches of one group: inbox, state, facts, held events and dead letters of a batch in one transaction. */
 export interface Batches {
-  decode(record: ReceivedRecord): Incoming;
   settle(batch: readonly Incoming[]): Promise<BatchOutcome>;
-  /** Gives up on one record: its dead letter and its inbox row, in one transaction. */
-  giveUp(incoming: Incoming, why: GivingUp): Promise<BatchOutcome>;
+  /** Opens a line with an event that failed. */
+  hold(incoming: Identified, failure: Failure): Promise<BatchOutcome>;
+  /** Gives up on one record: its dead letter and its inbox row. */
+  giveUp(incoming: Identified, why: GivingUp): Promise<BatchOutcome>;
+  /** Settles the first events of a line. `retried`: the line remembers a failure, which is over now. */
+  heal(events: readonly HeldEvent[], retried: boolean): Promise<BatchOutcome>;
+  /** Gives up on the first event of a line. */
+  giveUpHeld(event: HeldEvent, why: GivingUp): Promise<BatchOutcome>;
 }
 
 export interface BatchesOptions {
   readonly group: string;
-  readonly logId: string;
   readonly database: Pick<Database, 'transaction'>;
-  readonly subscriptions: readonly Subscription[];
-  readonly clock: () => Date;
+  readonly decode: Decode;
 }
 
-const HOPELESS = new Set([
-  Code.InvalidArgument,
-  Code.FailedPrecondition,
-  Code.OutOfRange,
-  Code.Unimplemented,
-]);
-
-/** Whether trying again can't help, read from the error's code. */
-export function isHopeless(error: unknown): boolean {
-  return error instanceof ConnectError && HOPELESS.has(error.code);
+/** What one transaction has to say. */
+interface Work {
+  readonly em: EntityManager;
+  readonly group: string;
+  readonly facts: Facts;
 }
 
-export function openBatches({ group, logId, database, subscriptions, clock }: BatchesOptions): Batches {
-  const byTopic = new Map(subscriptions.map((subscription) => [subscription.topic, subscription]));
-  const dead = (error: string): GivingUp => {
-    const now = clock();
-    return { reason: 'undecodable', error, attempts: 1, firstFailure: now, lastFailure: now };
-  };
-  const bury = async (em: EntityManager, batch: readonly (readonly [Incoming, GivingUp])[], facts: Facts) => {
-    const claimed = new Set(
-      await claim(
-        em,
-        group,
-        batch.map(([incoming]) => incoming),
-        'dead',
-      ),
-    );
-    const buried = batch.filter(([incoming]) => claimed.has(incoming));
-    for (const [incoming, why] of buried)
-      facts.add(deadLetterOf(group, incoming.context, incoming.origin, why));
-    return buried;
-  };
+export function openBatches({ group, database, decode }: BatchesOptions): Batches {
+  const transaction = (work: (work: Work) => Promise<Partial<BatchOutcome>>) =>
+    database.transaction(async (em): Promise<BatchOutcome> => {
+      const facts = new Facts(group);
+      const outcome = await work({ em, group, facts });
+      const told = facts.size;
+      await facts.save(em);
+      return { ...NOTHING, ...outcome, told };
+    });
   return {
-    decode(record) {
-      const context = contextOf(record, logId);
-      const redriven = record.topic === redriveTopic(group) ? originOf(record) : undefined;
-      // What names a topic that the group does not hear never was a dead letter of its own.
-      const first = redriven && byTopic.has(redriven.topic) ? redriven : undefined;
-      const origin = first ?? placeOf(record);
-      const { topic } = origin;
-      const base = { context, redriven: first !== undefined, origin, topic };
-      const subscription = byTopic.get(topic);
-      if (!subscription)
-        return { ...base, event: undefined, verdict: dead(`${group} has no handler for ${topic}`) };
-      try {
-        const message = decodeEvent(subscription.schema, record);
-        return { ...base, event: { message, handler: subscription.handler }, verdict: undefined };
-      } catch (error) {
-        return {
-          ...base,
-          event: undefined,
-          verdict: dead(error instanceof ConnectError ? error.rawMessage : String(error)),
-        };
-      }
-    },
-    settle: (batch) =>
-      database.transaction(async (em) => {
-        const facts = new Facts(group);
-        const letters = batch.flatMap((incoming) =>
-          incoming.verdict ? [[incoming, incoming.verdict] as const] : [],
-        );
-        const events = batch.filter(({ event }) => event !== undefined);
-        const fresh = await claim(em, group, events, 'done');
-        const buried = letters.length > 0 ? await bury(em, letters, facts) : [];
-        await handle(em, fresh, facts);
-        const told = facts.size;
-        await facts.save(em);
-        return {
-          handled: fresh.length,
-          duplicates: batch.length - fresh.length - buried.length,
-          dead: buried,
-          told,
-        };
+    settle: (batch) => transaction((work) => settle(work, batch)),
+    hold: (incoming, failure) =>
+      transaction(async ({ em }) => {
+        const claimed = await claim(em, group, [incoming], 'done');
+        if (claimed.length === 0) return { duplicates: 1 };
+        await open(em, group, incoming, failure);
+        return { held: [incoming] };
       }),
     giveUp: (incoming, why) =>
-      database.transaction(async (em) => {
-        const facts = new Facts(group);
-        const buried = await bury(em, [[incoming, why]], facts);
-        await facts.save(em);
-        return { handled: 0, duplicates: 1 - buried.length, dead: buried, told: buried.length };
+      transaction(async (work) => {
+        const claimed = await claim(work.em, group, [incoming], 'dead');
+        return { dead: bury(work, claimed, () => why), duplicates: 1 - claimed.length };
+      }),
+    heal: (events, retried) =>
+      transaction(async (work) => {
+        await takeOut(work.em, events);
+        const batch = events.map(({ record, ...identity }) => decode(record, identity));
+        const outcome = await settleHeld(work, batch);
+        const [first] = batch;
+        if (retried && first) await reset(work.em, group, first);
+        return outcome;
+      }),
+    giveUpHeld: (event, why) =>
+      transaction(async (work) => {
+        await takeOut(work.em, [event]);
+        const incoming = decode.identify(event.record, event);
+        await restate(work.em, group, [incoming], 'dead');
+        await reset(work.em, group, incoming);
+        return { dead: bury(work, [incoming], () => why) };
       }),
   };
 }
 
+async function settle(work: Work, batch: readonly Incoming[]): Promise<Partial<BatchOutcome>> {
+  const { em, group } = work;
+  const letters = batch.filter(({ verdict }) => verdict !== undefined);
+  const discards = batch.filter(({ discards }) => discards);
+  const events = batch.filter(
+    (incoming, n) =>
+      incoming.event !== undefined &&
+      // What was discarded earlier in the batch never runs again.
+      !(incoming.redriven && discards.some((other) => isSame(incoming, other) && batch.indexOf(other) < n)),
+  );
+  const fresh = await claim(em, group, events, 'done');
+  // A record that can't be decoded changes no state, so it has no order to keep, and does not wait for its key's line.
+  const dead = letters.length > 0 ? bury(work, await claim(em, group, letters, 'dead'), verdictOf) : [];
+  const discarded = await discard(em, group, discards);
+  const held = await follow(em, group, fresh);
+  const free = held.length === 0 ? fresh : fresh.filter((incoming) => !held.includes(incoming));
+  await handle(work, free);
+  return {
+    handled: free.length,
+    duplicates: batch.length - fresh.length - dead.length - discarded,
+    dead,
+    held,
+    discarded,
+  };
+}
+
+async function settleHeld(work: Work, batch: readonly Incoming[]): Promise<Partial<BatchOutcome>> {
+  const { em, group } = work;
+  const letters = batch.filter(({ verdict }) => verdict !== undefined);
+  const events = batch.filter(({ event }) => event !== undefined);
+  const say = (items: readonly Incoming[], state: InboxState) => restate(em, group, items, state);
+  await say(events, 'done');
+  await say(letters, 'dead');
+  await handle(work, events);
+  return { handled: events.length, dead: bury(work, letters, verdictOf) };
+}
+
+function bury<Item extends Identified>(
+  { group, facts }: Work,
+  items: readonly Item[],
+  whyOf: (item: Item) => GivingUp | undefined,
+): (readonly [Item, GivingUp])[] {
+  return items.flatMap((incoming) => {
+    const why = whyOf(incoming);
+    if (!why) return [];
+    facts.add(deadLetterOf(group, incoming.context, incoming.origin, why));
+    return [[incoming, why] as const];
+  });
+}
+
+const verdictOf = ({ verdict }: Incoming) => verdict;
+
 /** Loads the rows of each kind once, applies the events in log order, writes the rows. */
-async function handle(em: EntityManager, fresh: readonly Incoming[], facts: Facts): Promise<void> {
+async function handle({ em, facts }: Work, fresh: readonly Incoming[]): Promise<void> {
   const byLoad = new Map<EventHandler<DescMessage, WorkingSet>['load'], Incoming[]>();
   for (const incoming of fresh) {
     if (!incoming.event) continue;

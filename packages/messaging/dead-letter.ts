@@ -5,8 +5,11 @@ import { uniqueId } from './unique-id.ts';
 
 /** Why a group gave up on a record. */
 export interface GivingUp {
-  /** `undecodable`: its bytes never fit the contract; `rejected`: the handler said that it never will; `failed`: after all attempts. */
-  readonly reason: 'undecodable' | 'rejected' | 'failed';
+  /**
+   * `undecodable`: its bytes never fit the contract; `rejected`: the handler said that it never will; `failed`: after all attempts;
+   * `deadly`: its process died of it again and again.
+   */
+  readonly reason: 'undecodable' | 'rejected' | 'failed' | 'deadly';
   /** The error's text, in one line. */
   readonly error: string;
   readonly attempts: number;
@@ -16,6 +19,8 @@ export interface GivingUp {
 
 const MAX_ERROR_LENGTH = 1_000;
 const PREFIX = 'dlq_';
+const ACTION = `${PREFIX}action`;
+const DISCARD = 'discard';
 
 /** Where a record came from before anybody gave up on it; a redriven one keeps its first origin. */
 export interface Origin {
@@ -77,19 +82,61 @@ export function deadLetterOf(
   };
 }
 
+/** What a person put in the place of a dead letter's payload. */
+export interface Correction {
+  /** JSON, as the topic's contract has it. */
+  readonly value: Uint8Array;
+  /** The key that the contract takes from the new payload. */
+  readonly key: string;
+}
+
 /**
  * The record that brings a dead letter back to the group that gave up on it, and to nobody else, under its own id: append it to the log
  * to redrive it. Only an event that the group's inbox holds as dead runs again, so redriving it twice changes nothing.
  * @throws Error when the record is not a dead letter.
  */
-export function redriveOf(letter: ReceivedRecord): LogRecord {
-  const { dlq_group: group } = letter.headers;
-  if (group === undefined || originOf(letter) === undefined)
-    throw new Error('the record is not a dead letter');
+export function redriveOf(letter: LogRecord, correction?: Correction): LogRecord {
+  const { group, value } = contentOf(letter);
+  if (!correction) return { topic: redriveTopic(group), key: letter.key, value, headers: letter.headers };
+  const { ce_datacontenttype: _, ...headers } = letter.headers;
+  return {
+    topic: redriveTopic(group),
+    ...correction,
+    headers: {
+      ...headers,
+      'content-type': JSON_TYPE,
+      [`${PREFIX}null_value`]: 'false',
+      [`${PREFIX}corrected`]: 'true',
+    },
+  };
+}
+
+/**
+ * The record that tells the group to forget a dead letter: its inbox row becomes `discarded`, no handler runs, and it can't be redriven
+ * any more.
+ * @param because why, for whoever looks at it later
+ * @throws Error when the record is not a dead letter.
+ */
+export function discardOf(letter: LogRecord, because?: string): LogRecord {
+  const { group, value } = contentOf(letter);
+  const why = because === undefined ? {} : { [`${PREFIX}because`]: storable(because) };
   return {
     topic: redriveTopic(group),
     key: letter.key,
-    value: letter.headers.dlq_null_value === 'true' ? null : letter.value,
-    headers: letter.headers,
+    value,
+    headers: { ...letter.headers, ...why, [ACTION]: DISCARD },
   };
+}
+
+/** Whether a record of a redrive topic says that its event is to be forgotten instead of handled. */
+export function isDiscard({ headers }: LogRecord): boolean {
+  return headers[ACTION] === DISCARD;
+}
+
+/** Who gave up on it, and the value as it came: a tombstone is a dead letter without bytes. */
+function contentOf(letter: LogRecord): { group: string; value: Uint8Array | null } {
+  const { [`${PREFIX}group`]: group, [`${PREFIX}null_value`]: wasNull } = letter.headers;
+  if (group === undefined || originOf(letter) === undefined)
+    throw new Error('the record is not a dead letter');
+  return { group, value: wasNull === 'true' ? null : letter.value };
 }

@@ -126,7 +126,8 @@ export function storable(text: string): string {
 /** Longer names would not fit an index; then their hash stands for them. */
 const NAME_MAX = 255;
 const hashOf = (data: string | Uint8Array) => createHash('sha256').update(data).digest('base64url');
-const nameOf = (text: string) =>
+/** A text that names something in an index: itself, or its hash where it is too long or can't be stored. */
+export const nameOf = (text: string) =>
   text.length <= NAME_MAX && text === storable(text) ? text : `sha256:${hashOf(text)}`;
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 

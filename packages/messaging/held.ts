@@ -1,174 +1,218 @@
-import { delay, fullJitter } from '@tradewind/process/backoff';
-import type { Logger } from '@tradewind/telemetry/logger';
-import { type Batches, type Incoming, isHopeless } from './batch.ts';
-import type { GivingUp } from './dead-letter.ts';
+import type { EntityManager } from '@tradewind/database/database';
+import { run, statement } from '@tradewind/database/statement';
+import type { Pool } from 'pg';
+import { type EventContext, nameOf, storable } from './event.ts';
+import { restate } from './inbox.ts';
 import type { ReceivedRecord } from './log.ts';
 
-export interface RetryPolicy {
-  /** Attempts at most, the first included; 6 when left out. */
-  readonly attempts?: number;
-  /** Bound of the first wait in milliseconds, doubled each time, with full jitter; 200 when left out. */
-  readonly baseMs?: number;
-  /** Bound of every wait; 10,000 when left out. */
-  readonly capMs?: number;
+/** An event that can be held: where it is from, and the topic whose order it keeps. */
+export interface Holdable {
+  readonly context: EventContext;
+  readonly topic: string;
 }
 
-export interface HeldOptions {
-  readonly batches: Batches;
-  readonly retry: RetryPolicy;
-  /** Runs a transaction, waiting out conflicts and a database that is away. */
-  readonly attempt: <T>(work: () => Promise<T>) => Promise<T>;
-  /** A record is dealt with, for good. */
-  readonly onSettled: (record: ReceivedRecord) => void;
-  /** It was not dealt with and is not this member's any more; it will be received again by whoever owns its partition. */
-  readonly onLost: (record: ReceivedRecord) => void;
-  /** A line ended though it must not. */
-  readonly onBroken: (error: unknown) => void;
-  /** Whether it is still this member's to handle. */
-  readonly owned: (record: ReceivedRecord) => boolean;
-  readonly clock: () => Date;
-  readonly signal: AbortSignal;
-  readonly logger: Logger;
+/** The line that an event keeps its order in: a topic and a key of one group. Without a key there is no order to keep, so it has a line of its own. */
+export interface LineName {
+  readonly topic: string;
+  readonly key: string;
 }
 
-/** One key's line: its first event is in retry, the others wait for it. */
-interface Line {
-  readonly waiting: Incoming[];
-  attempts: number;
-  /** Times that its dead letter could not be written. */
-  refused: number;
-  firstFailure: Date;
-  error: unknown;
+export function lineOf({ topic, context: { record } }: Holdable): LineName {
+  const { key, partition, offset } = record;
+  return { topic, key: key === null ? `${record.topic}/${partition}/${offset}` : nameOf(key) };
 }
 
-/** The key whose order an event must keep. Without a key there is no order to keep. */
-export function lineOf({ topic, context: { record } }: Incoming): string {
-  return record.key === null ? `${topic}/${record.partition}/${record.offset}` : `${topic}\n${record.key}`;
+const nameOfLine = ({ topic, key }: LineName) => `${topic}\n${key}`;
+
+// The lock lasts until the followers are committed: whoever removes an empty line waits for it, and then sees them. It is no obstacle to
+// the drain, whose updates leave the key alone.
+const lookForLines = statement<LineName>(`
+  SELECT line.topic, line.key FROM unnest($2::text[], $3::text[]) AS event (topic, key)
+  JOIN held_line line ON line.consumer_group = $1 AND line.topic = event.topic AND line.key = event.key
+  FOR KEY SHARE OF line`);
+
+const insertEvents = statement(`
+  INSERT INTO held_event (consumer_group, topic, key, source, id,
+    record_topic, record_partition, record_offset, record_key, value, headers, appended_at)
+  SELECT $1, topic, key, source, id, record_topic, record_partition, record_offset, record_key, value, headers, appended_at
+  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bigint[], $9::bytea[], $10::bytea[],
+      $11::json[], $12::timestamptz[])
+    WITH ORDINALITY AS event (topic, key, source, id, record_topic, record_partition, record_offset, record_key, value, headers,
+      appended_at, n)
+  ORDER BY n`);
+
+// The event that failed is the line's head, unless another one failed meanwhile: then it follows.
+const openLine = statement(`
+  INSERT INTO held_line (consumer_group, topic, key, attempts, error, verdict, next_attempt_at)
+  VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7 * interval '1 ms')
+  ON CONFLICT (consumer_group, topic, key) DO UPDATE SET attempts = held_line.attempts`);
+
+/** What a failure means for the line that it opens. */
+export interface Failure {
+  readonly error: unknown;
+  readonly attempts: number;
+  /** Set when there is nothing more to try. */
+  readonly verdict: Verdict | undefined;
+  /** Until the next attempt. */
+  readonly waitMs: number;
+}
+
+export type Verdict = 'rejected' | 'failed' | 'deadly';
+
+const MAX_ERROR_LENGTH = 1_000;
+
+/** An error's text as it is kept. */
+export function textOf(error: unknown): string {
+  return storable(error instanceof Error ? error.message : String(error)).slice(0, MAX_ERROR_LENGTH);
 }
 
 /**
- * Events in retry, and those behind them of the same topic and key; everything else flows past. They are held in memory, so their offsets
- * are not committed: after a crash they are received again, and the inbox absorbs what was handled meanwhile.
+ * Holds those of the events that have to wait for one of their key, in the transaction that has claimed them. After the claim, which waits
+ * for another member's: so a line that it opened is seen.
+ * @returns the events that are held now
  */
-export class Held {
-  readonly #options: HeldOptions;
-  readonly #lines = new Map<string, Line>();
-  readonly #running = new Set<Promise<void>>();
-  #size = 0;
+export async function follow<Item extends Holdable>(
+  em: EntityManager,
+  group: string,
+  claimed: readonly Item[],
+): Promise<Item[]> {
+  const wanted = new Map(
+    claimed
+      .filter(({ context }) => context.record.key !== null)
+      .map((item) => [nameOfLine(lineOf(item)), lineOf(item)]),
+  );
+  if (wanted.size === 0) return [];
+  const names = [...wanted.values()];
+  const rows = await run(em, lookForLines, [
+    group,
+    names.map(({ topic }) => topic),
+    names.map(({ key }) => key),
+  ]);
+  if (rows.length === 0) return [];
+  const lines = new Set(rows.map(nameOfLine));
+  const followers = claimed.filter(
+    (item) => item.context.record.key !== null && lines.has(nameOfLine(lineOf(item))),
+  );
+  await store(em, group, followers);
+  return followers;
+}
 
-  constructor(options: HeldOptions) {
-    this.#options = options;
-  }
+/** Opens a line with an event that failed, in the transaction that has claimed it; joins the line that is there meanwhile. */
+export async function open(
+  em: EntityManager,
+  group: string,
+  item: Holdable,
+  failure: Failure,
+): Promise<void> {
+  const { topic, key } = lineOf(item);
+  const { error, attempts, verdict = null, waitMs } = failure;
+  await run(em, openLine, [group, topic, key, attempts, textOf(error), verdict, waitMs]);
+  await store(em, group, [item]);
+}
 
-  /** Events held, those in retry included. */
-  get size(): number {
-    return this.#size;
-  }
+async function store(em: EntityManager, group: string, items: readonly Holdable[]): Promise<void> {
+  const records = items.map(({ context }) => context.record);
+  const lines = items.map(lineOf);
+  await restate(em, group, items, 'held');
+  await run(em, insertEvents, [
+    group,
+    lines.map(({ topic }) => topic),
+    lines.map(({ key }) => key),
+    items.map(({ context }) => context.source),
+    items.map(({ context }) => context.id),
+    records.map(({ topic }) => topic),
+    records.map(({ partition }) => partition),
+    records.map(({ offset }) => offset.toString()),
+    records.map(({ key }) => (key === null ? null : Buffer.from(key))),
+    records.map(({ value }) => value),
+    records.map(({ headers }) => JSON.stringify(headers)),
+    records.map(({ appendedAt }) => appendedAt.toISOString()),
+  ]);
+}
 
-  /** Joins the event's line if there is one. */
-  follow(incoming: Incoming): boolean {
-    const line = this.#lines.get(lineOf(incoming));
-    if (!line) return false;
-    line.waiting.push(incoming);
-    this.#size++;
-    return true;
-  }
+/** An event as it is held. */
+export interface HeldEvent {
+  /** Its place in its line. */
+  readonly position: string;
+  readonly source: string;
+  readonly id: string;
+  readonly record: ReceivedRecord;
+}
 
-  /** Opens a line with an event that has just failed for the first time. */
-  hold(incoming: Incoming, error: unknown): void {
-    const name = lineOf(incoming);
-    const line: Line = {
-      waiting: [incoming],
-      attempts: 1,
-      refused: 0,
-      firstFailure: this.#options.clock(),
-      error,
-    };
-    this.#lines.set(name, line);
-    this.#size++;
-    const running = this.#work(line)
-      .catch((failure: unknown) => {
-        // The end of the process ends a line early, and its events are received again; anything else is a defect.
-        if (!this.#options.signal.aborted) this.#options.onBroken(failure);
-      })
-      .finally(() => {
-        this.#running.delete(running);
-        // Not the line's own deletion: another may have opened under the name since.
-        if (this.#lines.get(name) === line) this.#lines.delete(name);
-      });
-    this.#running.add(running);
-  }
+interface HeldRow {
+  readonly position: string;
+  readonly source: string;
+  readonly id: string;
+  readonly record_topic: string;
+  readonly record_partition: number;
+  readonly record_offset: string;
+  readonly record_key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Record<string, string>;
+  readonly appended_at: Date;
+}
 
-  /** Resolves when nothing is held any more, or the signal has ended every line. */
-  async idle(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running);
-  }
+const HEAD = statement<HeldRow>(`
+  SELECT position, source, id, record_topic, record_partition, record_offset, record_key, value, headers, appended_at
+  FROM held_event WHERE consumer_group = $1 AND topic = $2 AND key = $3 ORDER BY position LIMIT $4`).text;
 
-  async #work(line: Line): Promise<void> {
-    const { onSettled, onLost, owned } = this.#options;
-    for (let head = line.waiting[0]; head; head = line.waiting[0]) {
-      const { record } = head.context;
-      let dealt = false;
-      while (!dealt && owned(record)) dealt = await this.#deal(head, line);
-      // In doubt is lost: whoever owns the partition, this member perhaps, receives all of the line again.
-      const done = dealt ? 1 : line.waiting.length;
-      line.waiting.splice(0, done);
-      this.#size -= done;
-      line.attempts = 0;
-      line.error = undefined;
-      // In the same turn as the last look, so that nobody joins a line that has ended.
-      if (line.waiting.length === 0) this.#lines.delete(lineOf(head));
-      if (dealt) onSettled(record);
-      else onLost(record);
-    }
-  }
+/** The first events of a line, at most `limit`. */
+export async function headOf(
+  pool: Pool,
+  group: string,
+  { topic, key }: LineName,
+  limit: number,
+): Promise<HeldEvent[]> {
+  const { rows } = await pool.query<HeldRow>(HEAD, [group, topic, key, limit]);
+  return rows.map((row) => ({
+    position: row.position,
+    source: row.source,
+    id: row.id,
+    record: {
+      topic: row.record_topic,
+      partition: row.record_partition,
+      offset: BigInt(row.record_offset),
+      key: row.record_key === null ? null : row.record_key.toString(),
+      value: row.value,
+      headers: row.headers,
+      appendedAt: row.appended_at,
+    },
+  }));
+}
 
-  /** One attempt, or the end of all attempts. Answers whether the event is dealt with. */
-  async #deal(head: Incoming, line: Line): Promise<boolean> {
-    const { batches, attempt, clock, logger, signal, retry } = this.#options;
-    const { attempts = 6, baseMs = 200, capMs = 10_000 } = retry;
-    const about = { topic: head.topic, key: head.context.record.key, event: head.context.id };
-    if (isHopeless(line.error) || line.attempts >= attempts) return await this.#giveUp(head, line);
-    if (line.attempts > 0) await delay(fullJitter(line.attempts - 1, { baseMs, capMs }), signal);
-    try {
-      await attempt(() => batches.settle([head]));
-      return true;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (line.attempts === 0) line.firstFailure = clock();
-      line.attempts++;
-      line.error = error;
-      logger.warn(
-        { ...about, attempts: line.attempts, err: error },
-        'an event failed; it will be tried again',
-      );
-      return false;
-    }
-  }
+const removeEvents = statement<{ position: string }>(
+  'DELETE FROM held_event WHERE position = ANY($1::bigint[]) RETURNING position',
+);
 
-  /** Makes a dead letter of the event. As long as that fails it stays where it is: there is nothing after giving up. */
-  async #giveUp(head: Incoming, line: Line): Promise<boolean> {
-    const { batches, attempt, logger, signal, retry } = this.#options;
-    const about = { topic: head.topic, key: head.context.record.key, event: head.context.id };
-    try {
-      await attempt(() => batches.giveUp(head, this.#verdict(line)));
-      return true;
-    } catch (error) {
-      signal.throwIfAborted();
-      logger.error({ ...about, err: error }, 'a dead letter could not be written; its key waits');
-      const backoff = { baseMs: retry.baseMs ?? 200, capMs: retry.capMs ?? 10_000 };
-      await delay(fullJitter(line.refused++, backoff), signal);
-      return false;
-    }
-  }
+/** Another session holds the line and was faster; its events are left to it. */
+export class Overtaken extends Error {}
 
-  #verdict({ error, attempts, firstFailure }: Line): GivingUp {
-    return {
-      reason: isHopeless(error) ? 'rejected' : 'failed',
-      error: error instanceof Error ? error.message : String(error),
-      attempts,
-      firstFailure,
-      lastFailure: this.#options.clock(),
-    };
-  }
+/**
+ * Takes events out of their line, in the transaction that settles them, before anything else: its locks make a session that was believed
+ * dead, and one that took over from it, settle each event once and in order.
+ * @throws Overtaken when one of them is gone
+ */
+export async function takeOut(em: EntityManager, events: readonly HeldEvent[]): Promise<void> {
+  const rows = await run(em, removeEvents, [events.map(({ position }) => position)]);
+  if (rows.length < events.length) throw new Overtaken('a held event was settled by somebody else');
+}
+
+/** How much a group holds. */
+export interface HeldCounts {
+  /** Keys in retry. */
+  readonly lines: number;
+  /** Events in retry or behind one. */
+  readonly events: number;
+  /** When the oldest of them was held; null when there is none. */
+  readonly oldest: Date | null;
+}
+
+/** Counts what a group holds. */
+export async function heldCounts(pool: Pool, group: string): Promise<HeldCounts> {
+  const { rows } = await pool.query<HeldCounts>(
+    `SELECT (SELECT count(*)::int FROM held_line WHERE consumer_group = $1) AS lines,
+       count(*)::int AS events, min(held_at) AS oldest FROM held_event WHERE consumer_group = $1`,
+    [group],
+  );
+  return rows[0] ?? { lines: 0, events: 0, oldest: null };
 }

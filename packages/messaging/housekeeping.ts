@@ -34,7 +34,37 @@ export function inboxChores(windowMs: number): readonly Chore[] {
     SELECT ctid FROM inbox WHERE ${where} LIMIT $1))`;
   return [
     { name: 'inbox: done', sql: remove(`${older(windowMs)} AND state = 'done'`) },
-    { name: 'inbox: dead', sql: remove(older(Math.max(windowMs, DEAD_MS))) },
+    // A held one is still to be handled, however long that takes.
+    { name: 'inbox: dead', sql: remove(`${older(Math.max(windowMs, DEAD_MS))} AND state <> 'held'`) },
+    {
+      // Of records that went with their partition's retention before they were received again.
+      name: 'lone deaths',
+      sql: `DELETE FROM lone_death WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM lone_death WHERE last_death < now() - interval '30 days' LIMIT $1))`,
+    },
+    {
+      // Of partitions that nobody hears any more.
+      name: 'listener marks',
+      sql: `DELETE FROM listener_partition WHERE ctid = ANY(ARRAY(
+        SELECT mark.ctid FROM listener_partition mark WHERE marked_at < now() - interval '30 days'
+          AND NOT EXISTS (SELECT FROM listener_session living WHERE living.session = mark.session) LIMIT $1))`,
+    },
+  ];
+}
+
+/**
+ * Cleans an outbox that nobody empties, because facts are read from the database's own log. The oldest positions first, so that no step looks
+ * further than it deletes.
+ * @param windowMs how long a fact stays, in milliseconds
+ */
+export function outboxChores(windowMs: number): readonly Chore[] {
+  const oldest = 'SELECT position, created_at FROM outbox ORDER BY position LIMIT $1';
+  return [
+    {
+      name: 'outbox',
+      sql: `DELETE FROM outbox WHERE position = ANY(ARRAY(
+        SELECT position FROM (${oldest}) fact WHERE created_at < now() - interval '${Math.round(windowMs / 1000)} s'))`,
+    },
   ];
 }
 

@@ -1,17 +1,20 @@
 import type { Database } from '@tradewind/database/database';
 import type { BatchOutcome } from '@tradewind/messaging/batch';
+import { heldCounts } from '@tradewind/messaging/held';
 
 /** Counts what a process did with events, for /metrics. */
 export class Tally {
   #handled = 0;
   #duplicates = 0;
   #dead = 0;
+  #held = 0;
   #told = 0;
 
-  add({ handled, duplicates, dead, told }: BatchOutcome): void {
+  add({ handled, duplicates, dead, held, told }: BatchOutcome): void {
     this.#handled += handled;
     this.#duplicates += duplicates;
     this.#dead += dead.length;
+    this.#held += held.length;
     this.#told += told;
   }
 
@@ -26,6 +29,12 @@ export class Tally {
         service,
       ),
       ...counter('tradewind_dead_letters_total', 'Events that were given up on', this.#dead, service),
+      ...counter(
+        'tradewind_events_held_total',
+        'Events that had to wait for a retry, their own or one of their key',
+        this.#held,
+        service,
+      ),
       ...counter('tradewind_facts_told_total', 'Facts that handlers told', this.#told, service),
     ];
     // Without the database there is no depth to tell; the rest still stands.
@@ -34,6 +43,11 @@ export class Tally {
       lines.push(
         ...metric('gauge', 'tradewind_outbox_depth', 'Facts that are not on the log yet', depth, service),
       );
+    const held = await heldCounts(database.pool, service).catch(() => undefined);
+    if (held !== undefined) {
+      const about = 'Events in retry, and those of their keys that wait for them';
+      lines.push(...metric('gauge', 'tradewind_held_events', about, held.events, service));
+    }
     return `${lines.join('\n')}\n`;
   }
 }

@@ -28,6 +28,18 @@ const CREATE = {
     SELECT id, partition FROM created CROSS JOIN LATERAL generate_series(0, partitions - 1) AS partition`,
 };
 
+// "At least" is what everybody is promised, so whoever asks for most gets it: a process of an older release that starts again must not
+// shorten what a newer one wants for ever. To shorten it is a person's decision.
+const LENGTHEN = {
+  name: 'lengthen_topics',
+  text: `
+    WITH longer AS (
+      SELECT t.id, w.retention_ms FROM event_log.topic t JOIN unnest($1::text[], $2::bigint[]) AS w(name, retention_ms) USING (name)
+      WHERE t.retention_ms < coalesce(w.retention_ms, 9223372036854775807) ORDER BY name FOR UPDATE OF t
+    )
+    UPDATE event_log.topic t SET retention_ms = longer.retention_ms FROM longer WHERE t.id = longer.id`,
+};
+
 /** What Kafka takes as a topic's name, so that every topic can move there. */
 const NAME = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/;
 
@@ -75,6 +87,10 @@ export class Topics {
     await this.#database.query(CREATE, [
       specs.map(({ name }) => name),
       specs.map(({ partitions }) => partitions ?? this.#defaultPartitions),
+      specs.map(({ retentionMs }) => retentionMs),
+    ]);
+    await this.#database.query(LENGTHEN, [
+      specs.map(({ name }) => name),
       specs.map(({ retentionMs }) => retentionMs),
     ]);
     const found = await this.find(specs.map(({ name }) => name));

@@ -6,12 +6,12 @@ import {
   type OrderCreated,
   OrderCreatedSchema,
 } from '@tradewind/contracts/order/v1/events';
-import { type Database, type EntityManager, openDatabase } from '@tradewind/database/database';
+import { type Database, type EntityManager, openDatabase, type Schema } from '@tradewind/database/database';
 import { migrateUp } from '@tradewind/database/migrate';
 import { run, statement } from '@tradewind/database/statement';
 import { topicSpecs } from '@tradewind/messaging/contract';
 import { type ListenOptions, listen } from '@tradewind/messaging/listen';
-import type { EventLog, LogRecord } from '@tradewind/messaging/log';
+import type { EventLog, LogRecord, ReceivedRecord } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
 import { startRelay } from '@tradewind/messaging/relay';
 import { type EventHandler, on } from '@tradewind/messaging/subscription';
@@ -44,13 +44,31 @@ export class Entries {
   }
 }
 
+export const schema: Schema = {
+  entities: [],
+  steps: [
+    ...messagingSteps,
+    {
+      name: '0001-entry',
+      up: [
+        'CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY, order_id text, customer text, n bigint)',
+      ],
+      down: ['DROP TABLE entry'],
+    },
+  ],
+};
+
 /** What the handler does besides its work, set by a test: throw, for one. */
 export type Hook = (event: OrderCreated) => void;
 
-export function handler(hook: Hook = () => undefined): EventHandler<typeof OrderCreatedSchema, Entries> {
+export function handler(
+  hook: Hook = () => undefined,
+  onRecord: (record: ReceivedRecord) => void = () => undefined,
+): EventHandler<typeof OrderCreatedSchema, Entries> {
   return {
     load: async () => new Entries(),
-    apply(event, entries, publish) {
+    apply(event, entries, publish, { record }) {
+      onRecord(record);
       entries.rows.push({ orderId: event.orderId, customerId: event.customerId });
       publish(OrderConfirmedSchema, { orderId: event.orderId, revision: 2n });
       hook(event);
@@ -64,12 +82,12 @@ export interface Ledger extends AsyncDisposable {
   readonly log: EventLog;
   readonly logUrl: string;
   /** Starts a member with a relay beside it. */
-  start(hook?: Hook, options?: Partial<ListenOptions>): Member;
+  start(hook?: Hook, options?: Partial<ListenOptions>, onRecord?: (record: ReceivedRecord) => void): Member;
   /** Every order of the ledger, in the order in which they were handled. */
   entries(): Promise<{ orderId: string; customerId: string }[]>;
   append(...records: LogRecord[]): Promise<void>;
   /** Every record of a topic. */
-  records(topic: string): Promise<import('@tradewind/messaging/log').ReceivedRecord[]>;
+  records(topic: string): Promise<ReceivedRecord[]>;
 }
 
 export interface Member extends AsyncDisposable {
@@ -84,19 +102,7 @@ export async function openLedger(): Promise<Ledger> {
     await openDatabase({
       url: databaseUrl,
       name: 'test',
-      schema: {
-        entities: [],
-        steps: [
-          ...messagingSteps,
-          {
-            name: '0001-entry',
-            up: [
-              'CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY, order_id text, customer text, n bigint)',
-            ],
-            down: ['DROP TABLE entry'],
-          },
-        ],
-      },
+      schema,
     }),
   );
   await migrateUp(database);
@@ -109,14 +115,14 @@ export async function openLedger(): Promise<Ledger> {
     databaseUrl,
     log,
     logUrl,
-    start(hook, options) {
+    start(hook, options, onRecord) {
       const stop = new AbortController();
       const relay = startRelay({ databaseUrl, log, logger });
       const ended = listen({
         group: GROUP,
         log,
         database,
-        subscriptions: [on(OrderCreatedSchema, handler(hook))],
+        subscriptions: [on(OrderCreatedSchema, handler(hook, onRecord))],
         logger,
         signal: stop.signal,
         retry: { attempts: 3, baseMs: 1, capMs: 5 },
