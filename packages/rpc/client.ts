@@ -17,6 +17,11 @@ export type ClientOptions = {
   /** Milliseconds for a unary call with all its retries, when the call does not say; default 5,000. */
   timeoutMs?: number | undefined;
   retry?: Partial<RetryOptions> | undefined;
+  /**
+   * Milliseconds that a unary call waits for a connection while the server is away; then it is UNAVAILABLE. Nothing has been sent by
+   * then, so that is no retry. Never more than four fifths of its deadline, which is the default: a restart takes a second or two.
+   */
+  waitMs?: number | undefined;
 };
 
 /** A typed client of one service, over gRPC, on one connection that is made when needed and made again when lost. */
@@ -27,7 +32,7 @@ export interface Client<S extends DescService> extends AsyncDisposable {
 }
 
 /**
- * A client of `service`. Unary calls have a deadline. UNAVAILABLE is tried again, for methods that the contract marks as
+ * A client of `service`. Unary calls have a deadline, and wait for a server that restarts. UNAVAILABLE is tried again, for methods that the contract marks as
  * idempotent or free of side effects, and for calls with an `idempotency-key` header.
  */
 export function createClient<S extends DescService>(service: S, options: ClientOptions): Client<S> {
@@ -45,14 +50,17 @@ export function createClient<S extends DescService>(service: S, options: ClientO
       // A restarting server is back in a second or two: keep asking.
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.min_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 2_000,
+      'grpc.max_reconnect_backoff_ms': 1_000,
       'grpc.max_receive_message_length': 64 * 1024 * 1024,
       'grpc.enable_http_proxy': 0,
       // Two clients of one server should not share the fate of one connection's budget of streams.
       'grpc.use_local_subchannel_pool': 1,
     },
   );
-  const transport = grpcTransport(channel, new Retry(options.retry), options.timeoutMs ?? 5_000);
+  const transport = grpcTransport(channel, new Retry(options.retry), {
+    timeoutMs: options.timeoutMs ?? 5_000,
+    waitMs: options.waitMs ?? Number.POSITIVE_INFINITY,
+  });
   const close = async () => channel.close();
   return { call: createTypedClient(service, transport), close, [Symbol.asyncDispose]: close };
 }

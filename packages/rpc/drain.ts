@@ -36,6 +36,7 @@ export async function drain({
   sockets,
 }: Parts): Promise<void> {
   health.drain();
+  grpc.prepareToDrain();
   logger.info({ in_flight: pipeline.inFlight }, 'draining');
   await new Promise((resolve) => setTimeout(resolve, limits.drainDelayMs));
 
@@ -45,13 +46,13 @@ export async function drain({
   );
   // Those that were asked to stay open before the server knew that it would go.
   const sweep = setInterval(() => port.server.closeIdleConnections(), 50);
-  port.endUndecided();
   pipeline.endStreams();
   const late = setTimeout(() => {
     logger.warn({ in_flight: pipeline.inFlight }, 'calls did not end in time');
     grpc.destroy();
     for (const socket of sockets) socket.destroy();
   }, limits.drainMs);
+  await port.endUndecided(limits.goawayMs);
   await grpc.drain();
   await Promise.all(stopped);
   clearTimeout(late);

@@ -21,23 +21,34 @@ import {
   type CallOptions,
   type Client,
   type ClientDuplexStream,
+  connectivityState,
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { errorOf } from './grpc-status.ts';
 import type { Retry } from './retry.ts';
 
+export type Patience = {
+  /** Milliseconds for a unary call that does not say. */
+  timeoutMs: number;
+  /** Of them, for a connection. */
+  waitMs: number;
+};
+
 /**
  * Connect's transport over grpc-js, which costs a fifth of Connect's own over HTTP/2 and takes a restarting server's
  * GOAWAY well: calls that the server has not seen go to the next connection by themselves.
  */
-export function grpcTransport(channel: Client, retry: Retry, defaultTimeoutMs: number): Transport {
+export function grpcTransport(channel: Client, retry: Retry, defaults: Patience): Transport {
   return {
-    unary: (method, signal, timeoutMs, header, input) => {
-      const deadline = Date.now() + (timeoutMs ?? defaultTimeoutMs);
+    unary: (method, signal, timeoutMs = defaults.timeoutMs, header, input) => {
+      const deadline = Date.now() + timeoutMs;
+      const waitUntil = Date.now() + Math.min(defaults.waitMs, timeoutMs * 0.8);
       const headers = new Headers(header);
       const request = encode(method.input, input);
-      const attempt = () => unary(channel, method, request, metadataOf(headers), deadline, signal);
+      const send = () => unary(channel, method, request, metadataOf(headers), deadline, signal);
+      const attempt = () =>
+        isConnected(channel) ? send() : connected(channel, waitUntil, signal).then(send);
       const again =
         method.idempotency === Idempotency.NO_SIDE_EFFECTS ||
         method.idempotency === Idempotency.IDEMPOTENT ||
@@ -49,6 +60,22 @@ export function grpcTransport(channel: Client, retry: Retry, defaultTimeoutMs: n
       return stream(channel, method, input, metadataOf(new Headers(header)), deadline, signal);
     },
   };
+}
+
+function isConnected(channel: Client): boolean {
+  return channel.getChannel().getConnectivityState(true) === connectivityState.READY;
+}
+
+/** Resolves when there is a connection, or it is time to go on without, which tells why there is none. */
+function connected(channel: Client, until: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      signal?.removeEventListener('abort', go);
+      resolve();
+    };
+    signal?.addEventListener('abort', go, { once: true });
+    channel.waitForReady(until, go);
+  });
 }
 
 function unary<I extends DescMessage, O extends DescMessage>(

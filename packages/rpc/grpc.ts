@@ -1,16 +1,15 @@
-import { once } from 'node:events';
 import {
   type Http2Server,
   Http2ServerRequest,
   Http2ServerResponse,
   type IncomingHttpHeaders,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import { Peers } from './grpc-peers.ts';
 import { refuseStream } from './grpc-refuse.ts';
 import { statusHeaders } from './grpc-status.ts';
 import { streamHandler } from './grpc-stream.ts';
@@ -27,7 +26,9 @@ export type HttpHandler = (request: Http2ServerRequest, response: Http2ServerRes
 export class GrpcFace {
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
-  readonly #peers = new Map<ServerHttp2Session, string>();
+  readonly #peers = new Peers();
+  /** The connection that is being accepted; its session comes before this is left. */
+  #accepting: Duplex | undefined;
   readonly #routes: ReadonlyMap<string, Route>;
   readonly #pipeline: Pipeline;
   readonly #limits: Limits;
@@ -59,50 +60,45 @@ export class GrpcFace {
   accept(socket: Duplex): void {
     // HTTP/1.1 servers leave half-closed connections open; in HTTP/2 the other side is gone then, and its calls with it.
     socket.allowHalfOpen = false;
+    this.#accepting = socket;
     this.#injector.injectConnection(socket);
+    this.#accepting = undefined;
+  }
+
+  /** Says that `drain` will follow. */
+  prepareToDrain(): void {
+    this.#peers.prepare();
   }
 
   /** Tells clients to open no new calls, then refuses them; calls in flight go on. Resolves when all have ended. */
-  async drain(): Promise<void> {
-    for (const session of this.#peers.keys()) {
-      if (!session.closed && !session.destroyed) session.goaway(0, 0x7fffffff);
-    }
-    // One round trip: calls that were sent before the GOAWAY arrived are still taken.
-    await new Promise((resolve) => setTimeout(resolve, this.#limits.goawayMs));
-    const closed = [...this.#peers.keys()].map((session) => {
-      if (!session.closed) session.close();
-      return session.destroyed ? undefined : once(session, 'close');
-    });
-    await Promise.all(closed);
+  drain(): Promise<void> {
+    return this.#peers.drain(this.#limits.goawayMs);
   }
 
   /** Ends all that is left. */
   destroy(): void {
     this.#server.forceShutdown();
-    for (const session of this.#peers.keys()) session.destroy();
+    this.#peers.destroy();
   }
 
   #splitStreams(http2: Http2Server, http: HttpHandler): void {
     const grpc = http2.listeners('stream') as ((...args: unknown[]) => void)[];
     http2.removeAllListeners('stream');
     http2.on('session', (session) => {
-      const { remoteAddress, remotePort } = session.socket;
-      this.#peers.set(session, `${remoteAddress}:${remotePort}`);
-      session.on('close', () => this.#peers.delete(session));
-      // Without a listener a broken connection would end the process.
-      session.on('error', () => {});
+      this.#peers.add(session, this.#accepting ?? session.socket);
     });
     http2.on('stream', (stream, headers, flags, raw: string[]) => {
+      const peer = this.#peers.opened(stream, headers);
       if (!isGrpc(headers['content-type'])) {
         http(new Http2ServerRequest(stream, headers, {}, raw), new Http2ServerResponse(stream));
-      } else if (!this.#answered(stream, headers)) {
+      } else if (!this.#answered(stream, headers, peer)) {
         for (const listener of grpc) listener(stream, headers, flags);
       }
     });
   }
 
   /** Answers all but valid streaming calls, which it leaves to grpc-js. */
-  #answered(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  #answered(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: string): boolean {
     const path = headers[':path'] ?? '';
     const route = this.#routes.get(path);
     if (route === undefined) {
@@ -114,7 +110,6 @@ export class GrpcFace {
       return this.#refuse(stream, path, new ConnectError('grpc-timeout is not valid', Code.InvalidArgument));
     }
     if (route.method.methodKind === 'unary') {
-      const peer = this.#peers.get(stream.session as ServerHttp2Session) ?? 'unknown';
       answerUnary(this.#pipeline, this.#limits, route, { stream, headers, peer, timeoutMs: ms });
       return true;
     }

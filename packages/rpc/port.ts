@@ -18,8 +18,8 @@ const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 export type Port = {
   readonly server: Server;
-  /** Ends connections that have not said their protocol yet. */
-  endUndecided(): void;
+  /** Ends connections that have not said their protocol within `graceMs`; resolves when each has said it or is ended. */
+  endUndecided(graceMs: number): Promise<void>;
 };
 
 /**
@@ -40,16 +40,26 @@ export function createPort({ limits, tls, onHttp2 }: PortOptions): Port {
     server.on('checkExpectation', refuseExpectation);
     const http1 = takeOver(server, 'connection');
     const undecided = new Set<Socket>();
+    let allDecided = (): void => {};
     server.on('connection', (socket: Socket) => {
       undecided.add(socket);
       peek(socket, limits.peekMs, (protocol) => {
         undecided.delete(socket);
+        if (undecided.size === 0) allDecided();
         if (protocol === 'http2') onHttp2(socket);
         else if (protocol === 'http1') http1(socket);
       });
     });
-    const endUndecided = () => {
-      for (const socket of undecided) socket.destroy();
+    const endUndecided = async (graceMs: number) => {
+      if (undecided.size === 0) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      allDecided = resolve;
+      // Who has just connected is about to ask, and would only learn that the connection was reset.
+      const timer = setTimeout(() => {
+        for (const socket of undecided) socket.destroy();
+      }, graceMs);
+      await promise;
+      clearTimeout(timer);
     };
     return { server, endUndecided };
   }
@@ -67,7 +77,7 @@ export function createPort({ limits, tls, onHttp2 }: PortOptions): Port {
     else http1(socket);
   });
   // TLS says the protocol while it shakes hands, for which it has its own timeout.
-  return { server, endUndecided: () => {} };
+  return { server, endUndecided: async () => {} };
 }
 
 function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {

@@ -33,6 +33,11 @@ export type ServeOptions = {
   host: string;
   /** 0 takes any free port; `address` says which. */
   port: number;
+  /**
+   * Lets another process open the same port (Linux only), so that the next one can take over before this one ends. Nothing then
+   * tells that a port is taken: a process that was forgotten goes on getting its part of the connections.
+   */
+  reusePort?: boolean | undefined;
   /** A second port that speaks gRPC only. */
   grpcPort?: number | undefined;
   implementations: readonly Implementation[];
@@ -100,10 +105,11 @@ export async function serve(options: ServeOptions): Promise<Server> {
   port.server.on('request', handle);
 
   const sockets = trackSockets(port.server);
-  await listen(port.server, host, options.port);
+  const reusePort = options.reusePort ?? false;
+  await listen(port.server, { host, port: options.port, reusePort });
   const grpcPort = options.grpcPort === undefined ? undefined : createGrpcPort(grpc, options.tls, limits);
   try {
-    if (grpcPort) await listen(grpcPort, host, options.grpcPort ?? 0);
+    if (grpcPort) await listen(grpcPort, { host, port: options.grpcPort ?? 0, reusePort });
   } catch (error) {
     port.server.close();
     throw error;
@@ -139,8 +145,11 @@ function createGrpcPort(grpc: GrpcFace, tls: Tls | undefined, limits: Limits): N
   return server;
 }
 
-async function listen(server: NetServer, host: string, port: number): Promise<void> {
-  server.listen({ host, port });
+async function listen(
+  server: NetServer,
+  address: { host: string; port: number; reusePort: boolean },
+): Promise<void> {
+  server.listen(address);
   await once(server, 'listening');
 }
 

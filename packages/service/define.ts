@@ -3,10 +3,11 @@ import type { Database, Schema } from '@tradewind/database/database';
 import type { Chore } from '@tradewind/messaging/housekeeping';
 import type { Subscription } from '@tradewind/messaging/subscription';
 import type { Settings, Values } from '@tradewind/process/environment';
-import { duration, integer, optional, port, serviceSettings } from '@tradewind/process/settings';
+import { duration, flag, integer, optional, port, serviceSettings } from '@tradewind/process/settings';
 import type { Implementation } from '@tradewind/rpc/implement';
 import type { ServeOptions } from '@tradewind/rpc/serve';
 import type { Logger } from '@tradewind/telemetry/logger';
+import type { Worker } from './workers.ts';
 
 /** The settings that every service takes, with its own default port. */
 export function commonSettings(defaultPort: number) {
@@ -15,8 +16,13 @@ export function commonSettings(defaultPort: number) {
     PORT: port(defaultPort),
     /** A port that speaks gRPC alone, for clients that offer HTTP/1.1 and HTTP/2 over TLS. */
     GRPC_PORT: optional(port()),
-    /** Where a process that only listens answers /health and /metrics. */
+    /** Where a process that only listens answers /health and /metrics; one that serves answers there too, for itself alone. */
     HEALTH_PORT: optional(port()),
+    /**
+     * Shares PORT and GRPC_PORT with other processes, so that the next one can take over before this one ends (Linux only). Dangerous where
+     * nobody counts the processes: one that was forgotten goes on getting its part of the connections, and no start says "in use".
+     */
+    REUSE_PORT: flag(false),
     /** PEM files; both or none. */
     TLS_CERT: optional(textFile()),
     TLS_KEY: optional(textFile()),
@@ -25,8 +31,14 @@ export function commonSettings(defaultPort: number) {
     /** Attempts at an event that fails, and the bound of the first wait between two. */
     RETRY_ATTEMPTS: integer({ min: 1, max: 100, fallback: 6 }),
     RETRY_BASE: duration('200ms'),
+    /** Events held for retry at most; then the partitions that add to them pause. */
+    HELD_MAX: integer({ min: 1, fallback: 10_000 }),
     /** How long handled events are remembered: longer than any retry, redelivery or replay of their records. */
     INBOX_WINDOW: duration('14d'),
+    /** Whether the service moves its facts to the log itself; false where Debezium's outbox event router does it (docs/debezium.md). */
+    RELAY: flag(true),
+    /** Without a relay: how long facts stay in the outbox, for whoever reads them from the database's log. */
+    OUTBOX_WINDOW: duration('1h'),
   };
 }
 
@@ -67,6 +79,8 @@ export interface ServiceDefinition<Own extends Settings = Settings> {
   readonly routes: (deps: ServiceDeps<CommonConfig & Values<Own>>) => readonly Implementation[];
   /** REST and GraphQL. */
   readonly http?: (deps: ServiceDeps<CommonConfig & Values<Own>>) => NonNullable<ServeOptions['http']>;
+  /** What it does by itself in processes that listen, by name; several processes may do it at the same time. */
+  readonly workers?: Readonly<Record<string, Worker<ServiceDeps<CommonConfig & Values<Own>>>>>;
   /** Besides the inbox's. */
   readonly chores?: readonly Chore[];
 }

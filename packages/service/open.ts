@@ -3,10 +3,10 @@ import { type Database, openDatabase } from '@tradewind/database/database';
 import { probeSchema } from '@tradewind/database/migrate';
 import type { BatchOutcome } from '@tradewind/messaging/batch';
 import { topicSpecs } from '@tradewind/messaging/contract';
-import { inboxChores, keepHouse } from '@tradewind/messaging/housekeeping';
+import { inboxChores, keepHouse, outboxChores } from '@tradewind/messaging/housekeeping';
 import { listen } from '@tradewind/messaging/listen';
 import type { EventLog } from '@tradewind/messaging/log';
-import { openLog } from '@tradewind/messaging/open-log';
+import { eventLogOf, openLog } from '@tradewind/messaging/open-log';
 import { type Relay, startRelay } from '@tradewind/messaging/relay';
 import { uniqueId } from '@tradewind/messaging/unique-id';
 import { delay, fullJitter } from '@tradewind/process/backoff';
@@ -19,6 +19,7 @@ import type { Logger } from '@tradewind/telemetry/logger';
 import type { CommonConfig, ServiceDefinition, ServiceDeps } from './define.ts';
 import { readiness } from './readiness.ts';
 import { Tally } from './tally.ts';
+import { workerParts } from './workers.ts';
 
 export interface RunOptions<Own extends Settings> {
   readonly definition: ServiceDefinition<Own>;
@@ -73,15 +74,19 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
   const tally = new Tally();
   const health = readiness({ database, roles, waits, relay: () => relay, log: () => log });
   const port = roles.has('serve') ? config.PORT : config.HEALTH_PORT;
+  const probes = roles.has('serve') ? config.HEALTH_PORT : undefined;
+  const shared = roles.has('serve') && config.REUSE_PORT;
   await together(
     {
       ...(port !== undefined && {
         server: async (signal) => {
+          if (shared) await readyToShare(database, { signal, logger, waits });
           await using server = await serve({
             name: definition.name,
             version: definition.version,
             host: config.HOST,
             port,
+            reusePort: shared,
             ...(config.GRPC_PORT !== undefined && roles.has('serve') && { grpcPort: config.GRPC_PORT }),
             ...(await tlsOf(config)),
             implementations: roles.has('serve') ? definition.routes(deps) : [],
@@ -90,7 +95,24 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
             metrics: () => tally.text(database, definition.name),
             logger,
           });
+          waits.delete(sharing);
           options.onServing?.(server);
+          await aborted(signal);
+        },
+      }),
+      ...(probes !== undefined && {
+        probes: async (signal) => {
+          const { name, version } = definition;
+          const { HOST: host } = config;
+          await using _ = await serve({
+            name,
+            version,
+            host,
+            port: probes,
+            implementations: [],
+            health,
+            logger,
+          });
           await aborted(signal);
         },
       }),
@@ -98,7 +120,9 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
         await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });
         await waitFor({ name: 'schema', probe: () => probeSchema(database), signal, logger, waits });
         await using opened = await openWhenThere(definition, config, { signal, logger, waits });
-        await using started = startRelay({ databaseUrl: config.DATABASE_URL, log: opened, logger });
+        await using started = config.RELAY
+          ? startRelay({ databaseUrl: config.DATABASE_URL, log: opened, logger })
+          : undefined;
         log = opened;
         relay = started;
         await together(
@@ -107,13 +131,18 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
               listen: (signal) =>
                 listenForEver({ ...options, signal }, database, opened, (outcome) => {
                   tally.add(outcome);
-                  if (outcome.told > 0) started.wake();
+                  if (outcome.told > 0) started?.wake();
                 }),
             }),
+            ...(roles.has('listen') && workerParts(definition.workers ?? {}, deps, logger)),
             housekeeping: (signal) =>
               keepHouse({
                 database,
-                chores: [...inboxChores(config.INBOX_WINDOW), ...(definition.chores ?? [])],
+                chores: [
+                  ...inboxChores(config.INBOX_WINDOW),
+                  ...(config.RELAY ? [] : outboxChores(config.OUTBOX_WINDOW)),
+                  ...(definition.chores ?? []),
+                ],
                 logger,
                 signal,
               }),
@@ -129,9 +158,22 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
   );
 }
 
+const sharing = Symbol('port');
+
+/** A port that others have too gets its part of the calls as soon as it is open; alone, it would open at once and say what is missing. */
+async function readyToShare(
+  database: Database,
+  options: Pick<RunOptions<Settings>, 'signal' | 'logger' | 'waits'>,
+): Promise<void> {
+  const reason = 'not open yet: it is shared with other processes';
+  options.waits.set(sharing, { name: 'port', since: new Date(), attempts: 0, reason });
+  await waitFor({ name: 'database', probe: () => database.probe(), ...options });
+  await waitFor({ name: 'schema', probe: () => probeSchema(database), ...options });
+}
+
 async function openWhenThere<Own extends Settings>(
   { name, tells, subscriptions }: ServiceDefinition<Own>,
-  { EVENT_LOG_URL: url }: CommonConfig,
+  config: CommonConfig,
   { signal, logger, waits }: Pick<RunOptions<Own>, 'signal' | 'logger' | 'waits'>,
 ): Promise<EventLog> {
   const topics = topicSpecs(
@@ -142,7 +184,7 @@ async function openWhenThere<Own extends Settings>(
   // One opening at a time, also when it takes longer than the wait has patience.
   let opening: Promise<EventLog> | undefined;
   const open = () => {
-    opening ??= openLog({ url, logger }).catch((error: unknown) => {
+    opening ??= openLog({ ...eventLogOf(config), logger }).catch((error: unknown) => {
       opening = undefined;
       throw error;
     });
@@ -201,6 +243,7 @@ async function listenForEver<Own extends Settings>(
         signal,
         waits,
         retry: { attempts: config.RETRY_ATTEMPTS, baseMs: config.RETRY_BASE },
+        maxHeld: config.HELD_MAX,
         onCommit,
         onJoined: () => {
           failures = 0;

@@ -51,7 +51,8 @@ export function readiness({ database, roles, waits, relay, log }: ReadinessOptio
       // What is waited for knows best why.
       for (const { name, reason } of waits.pending()) dependencies[name] = reason;
       const ok = (...names: (keyof typeof asked)[]) => names.every((name) => dependencies[name] === 'ok');
-      if (!ok('database', 'schema')) return { status: 'unavailable', dependencies };
+      if (!ok('database', 'schema') || dependencies.port !== undefined)
+        return { status: 'unavailable', dependencies };
       if (ok('event log', 'outbox')) return { status: 'ready', dependencies };
       return { status: roles.has('serve') ? 'degraded' : 'unavailable', dependencies };
     },

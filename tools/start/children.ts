@@ -1,3 +1,4 @@
+import type { ServiceProcess } from './launch.ts';
 import { showErrors, tailOf } from './logs.ts';
 import { logPath, type StartOptions } from './options.ts';
 import { POSTGRES } from './orphans.ts';
@@ -50,6 +51,21 @@ export class Children {
     }
     await supervisor.start(signal);
     signal.throwIfAborted();
+  }
+
+  /** Starts a second process of a name, and ends the first one once the second is ready. */
+  async replace({ plan, readyUrl }: ServiceProcess): Promise<void> {
+    const before = this.named(plan.name);
+    const supervisor = new Supervisor(plan, { say: this.say, onSpawn: this.record });
+    try {
+      await supervisor.start();
+      await untilReady(supervisor, { url: readyUrl, signal: new AbortController().signal, say: this.say });
+    } catch (error) {
+      await supervisor.stop(SERVICE_STOP_MS);
+      throw error;
+    }
+    this.#all.set(plan.name, { supervisor, readyUrl });
+    await before.stop(SERVICE_STOP_MS);
   }
 
   async hold(name: string): Promise<void> {

@@ -3,6 +3,7 @@ import { appendFileSync, closeSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@tradewind/database/embedded';
+import { flag } from '@tradewind/process/settings';
 import { openLog, tailOf } from './logs.ts';
 import { logPath, type StartOptions } from './options.ts';
 import { POSTGRES } from './orphans.ts';
@@ -26,6 +27,12 @@ export interface ServiceProcess {
   readonly plan: ChildPlan;
   /** Answers 200 when the process is ready. */
   readonly readyUrl: string;
+  readonly serves: boolean;
+}
+
+/** Whether processes of one service may have its port at the same time. */
+export function sharesPorts({ env }: Pick<StartOptions, 'env'>): boolean {
+  return flag().parse(env.REUSE_PORT?.trim() ?? '') ?? false;
 }
 
 /** The processes of a service: one, or one a role. */
@@ -42,9 +49,13 @@ export async function processesOf(
       const serves = roles.includes('serve');
       const port = serves ? options.ports[spec.name] : await freePort();
       env[serves ? 'PORT' : 'HEALTH_PORT'] = String(port);
+      // On a shared port, who answers is chance.
+      const probed = serves && sharesPorts(options) ? await freePort() : port;
+      if (probed !== port) env.HEALTH_PORT = String(probed);
       return {
         plan: plan(name, spec, roles, env, options),
-        readyUrl: `${baseUrl(options.host, port)}/health/ready`,
+        readyUrl: `${baseUrl(options.host, probed)}/health/ready`,
+        serves,
       };
     }),
   );

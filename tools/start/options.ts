@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readEnvironment, type Sources } from '@tradewind/process/environment';
-import { optional, port, postgresUrl, type Setting, text } from '@tradewind/process/settings';
+import { eventLogUrl, optional, port, postgresUrl, type Setting, text } from '@tradewind/process/settings';
 import { services as allServices, type ServiceSpec, variable } from './services.ts';
 
 /** Everything that a start needs to know. */
@@ -67,7 +67,7 @@ export function startOptions(
   const settings: Record<string, Setting<string | number | undefined>> = {
     HOST: text('127.0.0.1'),
     TRADEWIND_POSTGRES_PORT: port(25_432),
-    EVENT_LOG_URL: optional(postgresUrl()),
+    EVENT_LOG_URL: optional(eventLogUrl()),
   };
   for (const { name, defaultPort } of specs) {
     settings[variable(name, 'PORT')] = port(defaultPort);
@@ -75,7 +75,7 @@ export function startOptions(
   }
   const values = readEnvironment(settings, { env });
   const urlOf = (name: string) => (values[name] === undefined ? undefined : String(values[name]));
-  const eventLogUrl = urlOf('EVENT_LOG_URL');
+  const logUrl = urlOf('EVENT_LOG_URL');
   const known = specs.flatMap(({ name }) => {
     const url = urlOf(variable(name, 'DATABASE_URL'));
     return url === undefined ? [] : [[name, url] as const];
@@ -87,7 +87,7 @@ export function startOptions(
     postgresPort: Number(values.TRADEWIND_POSTGRES_PORT),
     ports: Object.fromEntries(specs.map(({ name }) => [name, Number(values[variable(name, 'PORT')])])),
     databaseUrls: Object.fromEntries(known),
-    ...(eventLogUrl === undefined ? {} : { eventLogUrl }),
+    ...(logUrl === undefined ? {} : { eventLogUrl: logUrl }),
     services: specs,
     env,
     ...given,
@@ -116,7 +116,9 @@ Environment:
   PRODUCT_PORT  ORDER_PORT  STOCK_PORT        8080, 3000 and 50051 when left out
   TRADEWIND_POSTGRES_PORT                     25432 when left out
   HOST                                        the address to bind; 127.0.0.1 when left out
-  PRODUCT_DATABASE_URL  ORDER_DATABASE_URL  STOCK_DATABASE_URL  EVENT_LOG_URL
+  PRODUCT_DATABASE_URL  ORDER_DATABASE_URL  STOCK_DATABASE_URL
                                               PostgreSQL servers of your own, instead of the one from npm
+  EVENT_LOG_URL                               postgres://… or kafka://localhost:9092 (npm run kafka); PostgreSQL from npm when
+                                              left out
   LOG_LEVEL                                   of the services; info when left out
 `;

@@ -22,7 +22,11 @@ export function summary({ options, addresses, pids }: Running, tookMs: number): 
     ]);
   }
   rows.push(
-    ['event log', maskUrl(addresses.eventLogUrl), 'topics, in PostgreSQL'],
+    [
+      'event log',
+      maskUrl(addresses.eventLogUrl),
+      `topics, in ${/^kafkas?:/.test(addresses.eventLogUrl) ? 'Kafka' : 'PostgreSQL'}`,
+    ],
     ['data, logs', shown(options.dataDir), 'postgres/ and logs/ in there'],
   );
   const order = addresses.serviceUrls.order ?? 'http://127.0.0.1:3000';

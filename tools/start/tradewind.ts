@@ -1,6 +1,14 @@
 import { maskUrl } from '@tradewind/telemetry/logger';
 import { Children } from './children.ts';
-import { type Addresses, baseUrl, migrate, postgresPlan, processesOf } from './launch.ts';
+import {
+  type Addresses,
+  baseUrl,
+  migrate,
+  postgresPlan,
+  processesOf,
+  type ServiceProcess,
+  sharesPorts,
+} from './launch.ts';
 import { needsPostgres, type StartOptions, startOptions } from './options.ts';
 import { endOrphans, POSTGRES } from './orphans.ts';
 import { checkPorts } from './ports.ts';
@@ -19,6 +27,8 @@ export interface Running extends AsyncDisposable {
   hold(name: string): Promise<void>;
   /** Starts a held process again; resolves when it is ready. */
   release(name: string): Promise<void>;
+  /** Ends a process in order and starts it again; with REUSE_PORT, one that serves ends when the next one is ready. Resolves then. */
+  restart(name: string): Promise<void>;
   /** Resolves when one process, or each, is ready. */
   ready(name?: string): Promise<void>;
   /** Ends everything in order. */
@@ -76,10 +86,28 @@ export async function startTradewind(
       await children.named(name).start();
       await children.ready(undefined, name);
     },
+    async restart(name) {
+      const fresh = await overlapping(name, options, addresses);
+      if (fresh) return await children.replace(fresh);
+      await children.hold(name);
+      await children.named(name).start();
+      await children.ready(undefined, name);
+    },
     ready: (name) => children.ready(undefined, name),
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** A second process like the one of that name, when both can have its port at the same time. */
+async function overlapping(
+  name: string,
+  options: StartOptions,
+  addresses: Addresses,
+): Promise<ServiceProcess | undefined> {
+  if (!sharesPorts(options)) return undefined;
+  const all = await Promise.all(options.services.map((spec) => processesOf(spec, options, addresses)));
+  return all.flat().find(({ plan, serves }) => serves && plan.name === name);
 }
 
 function wantedPorts(ports: Readonly<Record<string, number>>, host: string) {

@@ -187,7 +187,7 @@ describe('a call', () => {
   it('to nobody is UNAVAILABLE', async () => {
     const server = await serveOrders();
     await server.close();
-    await using client = clientOf(server);
+    await using client = clientOf(server, { waitMs: 100 });
     await expect(client.call.getOrder({ id: orderId })).rejects.toMatchObject({ code: Code.Unavailable });
   });
 });
