@@ -9,8 +9,10 @@ import { idempotencyChores, idempotencySteps } from '@tradewind/messaging/idempo
 import { on } from '@tradewind/messaging/subscription';
 import { messagingSteps } from '@tradewind/messaging/tables';
 import { implement } from '@tradewind/rpc/implement';
-import { commonSettings, defineService } from '@tradewind/service/define';
+import { defineService } from '@tradewind/service/define';
+import { settings } from './config.ts';
 import { orders } from './migrations/0001-orders.ts';
+import { waiting } from './migrations/0002-waiting.ts';
 import { cancelForStock } from './on/stock.exceeded-amount.ts';
 import { confirmOrder } from './on/stock.reserved.ts';
 import { OrderEntity } from './order.ts';
@@ -20,6 +22,7 @@ import { cancelOrder } from './rpc/cancel-order.ts';
 import { createOrder } from './rpc/create-order.ts';
 import { getOrder } from './rpc/get-order.ts';
 import { listOrders } from './rpc/list-orders.ts';
+import { sweep } from './sweep.ts';
 
 const { version } = about;
 
@@ -27,8 +30,8 @@ const { version } = about;
 export const service = defineService({
   name: 'order',
   version,
-  settings: commonSettings(3000),
-  schema: { entities: [OrderEntity], steps: [...messagingSteps, ...idempotencySteps, orders] },
+  settings,
+  schema: { entities: [OrderEntity], steps: [...messagingSteps, ...idempotencySteps, orders, waiting] },
   tells: [OrderCreatedSchema, OrderConfirmedSchema, OrderCanceledSchema],
   subscriptions: [on(StockReservedSchema, confirmOrder), on(StockExceededAmountSchema, cancelForStock)],
   routes: (deps) => [
@@ -40,5 +43,6 @@ export const service = defineService({
     }),
   ],
   http: () => orderRoutes(version),
+  workers: { sweep },
   chores: idempotencyChores,
 });

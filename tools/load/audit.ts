@@ -51,8 +51,6 @@ export interface AuditReport {
   /** Ids that the list of orders gave twice. */
   readonly listedTwice: readonly string[];
   readonly off: readonly OffBalance[];
-  /** Products that orders hold, and that neither stock nor the catalogue has: they were deleted, and nothing can be compared. */
-  readonly gone: readonly number[];
   readonly runs: readonly RunReport[];
 }
 
@@ -70,8 +68,7 @@ export async function audit(options: AuditOptions = {}): Promise<AuditReport> {
   const reading = await readAtRest(books, { signal, stallMs, graceMs, restMs, onProgress });
   onProgress?.('comparing');
   const runs = await judgeRuns(books, options, reading.orders);
-  const { off, gone } = await withoutDeleted(books, reading.off);
-  const { stuck, atRest, listedTwice, orders, stock } = reading;
+  const { stuck, atRest, listedTwice, off, orders, stock } = reading;
   const wrong = [stuck, listedTwice, off].some((list) => list.length > 0) || runs.some(isWrong);
   const count = (status: OrderStatus) => orders.filter((order) => order.status === status).length;
   return {
@@ -86,24 +83,12 @@ export async function audit(options: AuditOptions = {}): Promise<AuditReport> {
     stuck,
     listedTwice,
     off,
-    gone,
     runs,
   };
 }
 
 function given({ orderUrl, productUrl, stockUrl }: Partial<Addresses>): Partial<Addresses> {
   return { ...(orderUrl && { orderUrl }), ...(productUrl && { productUrl }), ...(stockUrl && { stockUrl }) };
-}
-
-async function withoutDeleted({ products, ask }: Books, off: readonly OffBalance[]) {
-  const unlisted = off.filter(({ listed }) => !listed).map(({ productId }) => productId);
-  const gone = new Set(unlisted);
-  for (let i = 0; i < unlisted.length; i += 1_000) {
-    const ids = unlisted.slice(i, i + 1_000);
-    const there = await ask((options) => products.batchGetProducts({ ids }, options));
-    for (const { id } of there.products) gone.delete(id);
-  }
-  return { off: off.filter(({ productId }) => !gone.has(productId)), gone: [...gone] };
 }
 
 function isWrong({ lost, repeated, missing, surplus, whole }: RunReport): boolean {

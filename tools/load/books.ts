@@ -117,11 +117,11 @@ export interface StockEntry {
   readonly putIn: number;
 }
 
-/** In product order. */
+/** In product order, deleted products too: orders may hold pieces of them. */
 export function listStock({ stock, ask }: Books): AsyncGenerator<StockEntry> {
   return paged(async (pageToken) => {
     const { stocks, nextPageToken } = await ask((options) =>
-      stock.listStock({ pageSize, pageToken }, options),
+      stock.listStock({ pageSize, pageToken, includeDeleted: true }, options),
     );
     const items = stocks.map(({ productId, quantity, putIn }) => ({
       productId,

@@ -34,7 +34,7 @@ export function formatLoad(report: LoadReport): string {
 
 /** What an audit found, for people. */
 export function formatAudit(report: AuditReport): string {
-  const { orders, off, gone, products } = report;
+  const { orders, off, products } = report;
   const balances = off.map(
     ({ productId, listed, putIn, left, held, difference }) =>
       `product ${productId}${listed ? '' : ' (unknown to stock)'}: put in ${putIn}, left ${left}, held by orders ${held}: ${Math.abs(difference)} too ${difference > 0 ? 'many' : 'few'}`,
@@ -45,7 +45,6 @@ export function formatAudit(report: AuditReport): string {
     ...findings('stuck: still PENDING', report.stuck),
     ...findings('listed twice', report.listedTwice),
     ...findings('put in is not left + held', balances),
-    ...(gone.length > 0 ? [`  not compared, for they were deleted: products ${gone.join(', ')}`] : []),
     ...formatRuns(report.runs),
   ].join('\n');
 }

@@ -81,6 +81,8 @@ export class Market implements AsyncDisposable {
   readonly orders: Order[] = [];
   readonly goods: Map<number, Goods>;
   readonly catalogue: Set<number>;
+  /** Products that only an audit is told of. */
+  readonly deleted = new Set<number>();
   readonly faults: Misbehaviour;
   /** What a cancelled order gives back may be on its way. */
   giveBackMs = 0;
@@ -241,7 +243,8 @@ export class Market implements AsyncDisposable {
     return {
       getStock: async ({ productId }) => ({ stock: stockOf(productId) }),
       listStock: async (request) => {
-        const { items, nextPageToken } = page([...this.goods.keys()], request);
+        const listed = [...this.goods.keys()].filter((id) => request.includeDeleted || !this.deleted.has(id));
+        const { items, nextPageToken } = page(listed, request);
         return { stocks: items.map(stockOf), nextPageToken };
       },
       adjustStock: async ({ productId, delta }, call) => {

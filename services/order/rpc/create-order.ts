@@ -1,5 +1,4 @@
 import { create, type MessageShape } from '@bufbuild/protobuf';
-import { OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
 import {
   type CreateOrderResponse,
   CreateOrderResponseSchema,
@@ -8,13 +7,14 @@ import {
 import type { EntityManager } from '@tradewind/database/database';
 import { groupCommit } from '@tradewind/database/group-commit';
 import { run, statement } from '@tradewind/database/statement';
-import { type Fact, factOf } from '@tradewind/messaging/event';
+import type { Fact } from '@tradewind/messaging/event';
 import { idempotencyKey, type Proposed, remember } from '@tradewind/messaging/idempotency';
 import { Facts } from '@tradewind/messaging/outbox';
 import type { Handler } from '@tradewind/rpc/implement';
 import type { ServiceDeps } from '@tradewind/service/define';
 import { price } from '../order.ts';
-import { lineMessage, type OrderRow, orderMessage } from './order-message.ts';
+import { orderCreated } from '../order-created.ts';
+import { type OrderRow, orderMessage } from './order-message.ts';
 
 type CreateOrder = typeof OrderService.method.createOrder;
 
@@ -59,17 +59,6 @@ function newOrder(request: MessageShape<CreateOrder['input']>, id: string, now: 
     updatedAt: now,
     revision: 1,
   };
-}
-
-function orderCreated({ id, customerId, lines, totalPrice, currency, revision }: OrderRow): Fact {
-  return factOf(OrderCreatedSchema, {
-    orderId: id,
-    customerId,
-    lines: lines.map(lineMessage),
-    totalPrice: BigInt(totalPrice),
-    currency,
-    revision: BigInt(revision),
-  });
 }
 
 async function accept(em: EntityManager, batch: readonly Acceptance[]) {

@@ -7,5 +7,5 @@ import { stockPage } from './stock-page.ts';
 export function listEmptyStock({
   database,
 }: Pick<ServiceDeps, 'database'>): Handler<typeof StockService.method.listEmptyStock> {
-  return (request) => stockPage(database, request, { quantity: 0 });
+  return (request) => stockPage(database, request, { quantity: 0, deleted: false });
 }

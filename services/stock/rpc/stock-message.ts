@@ -11,6 +11,7 @@ export function stockMessage({
   putIn,
   updatedAt,
   revision,
+  deleted,
 }: Stock): MessageInitShape<typeof StockSchema> {
   return {
     productId,
@@ -18,6 +19,7 @@ export function stockMessage({
     putIn: BigInt(putIn),
     updatedAt: timestampFromDate(updatedAt),
     revision: BigInt(revision),
+    deleted,
   };
 }
 

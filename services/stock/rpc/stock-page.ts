@@ -8,17 +8,18 @@ const PAGE_SIZE = 100;
 const TOKEN = /^p([1-9][0-9]{0,9})$/;
 
 /**
- * A page of stock in product order, deleted products left out.
+ * A page of stock in product order.
+ * @param only which products
  * @throws ConnectError INVALID_ARGUMENT naming `page_token` when it is not one that was given
  */
 export async function stockPage(
   database: Pick<Database, 'read'>,
   { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken: string },
-  only: FilterQuery<Stock> = {},
+  only: FilterQuery<Stock>,
 ) {
   const limit = pageSize || PAGE_SIZE;
   const after = pageToken === '' ? 0 : productOf(pageToken);
-  const wanted: FilterQuery<Stock> = { $and: [{ productId: { $gt: after }, deleted: false }, only] };
+  const wanted: FilterQuery<Stock> = { $and: [{ productId: { $gt: after } }, only] };
   // One more than asked for, to know whether there is a page after this one.
   const stocks = await database
     .read()

@@ -204,6 +204,11 @@ test('a deleted product is not known any more, and nothing can be put in or take
   expect((await stock.call.listStock({ pageSize: 1000 })).stocks.map((each) => each.productId)).not.toContain(
     productId,
   );
+  // But whoever compares books sees it.
+  const { stocks } = await stock.call.listStock({ pageSize: 1000, includeDeleted: true });
+  const known = await stock.query('SELECT product_id FROM stock ORDER BY product_id');
+  expect(stocks.map((each) => each.productId)).toEqual(known.map((row) => row.product_id));
+  expect(stocks.filter(({ deleted }) => deleted)).toMatchObject([{ productId, quantity: 5n, putIn: 5n }]);
   const refused = { code: Code.FailedPrecondition, fields: [] };
   expect(await refusal(stock.call.setStock({ productId, quantity: 1n }))).toEqual(refused);
   expect(await refusal(stock.call.adjustStock({ productId, delta: 1n }))).toEqual(refused);
