@@ -116,7 +116,7 @@ const given = new Set<number>();
  * A free port that the kernel gives to no outgoing connection: while its process is dead, a client that tries again and again could
  * get the very port as its own, and connect to itself.
  */
-async function quietPort(): Promise<number> {
+export async function quietPort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000);
     if (given.has(port) || !(await isFree(port))) continue;

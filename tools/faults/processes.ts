@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { appendFileSync, closeSync } from 'node:fs';
+import { join } from 'node:path';
+import { startEmbeddedPostgres } from '@tradewind/database/embedded';
+import { openLog } from '../start/logs.ts';
+import { type ServiceSpec, services } from '../start/services.ts';
+import { type ChildPlan, endOf, type Launched } from '../start/supervisor.ts';
+
+export type Role = 'serve' | 'listen';
+
+/** One process that is to be there. */
+export interface Post {
+  /** `order serve`, `order listen 2`. */
+  readonly name: string;
+  readonly spec: ServiceSpec;
+  readonly role: Role;
+}
+
+/** Those that hear of others' work listen twice, so that their partitions have somewhere to go. */
+const LISTENERS: Readonly<Record<string, number>> = { order: 2, stock: 2 };
+
+export const posts: readonly Post[] = services.flatMap((spec) =>
+  spec.roles.flatMap((role) => {
+    const count = role === 'listen' ? (LISTENERS[spec.name] ?? 1) : 1;
+    return Array.from({ length: count }, (_, index) => ({
+      name: count === 1 ? `${spec.name} ${role}` : `${spec.name} ${role} ${index + 1}`,
+      spec,
+      role,
+    }));
+  }),
+);
+
+export const logFile = (dataDir: string, name: string) =>
+  join(dataDir, 'logs', `${name.replaceAll(' ', '-')}.log`);
+
+/** Runs a service's command; what it writes goes to a file of its own. */
+export function launch(
+  { name, spec }: Pick<Post, 'name' | 'spec'>,
+  args: readonly string[],
+  options: {
+    readonly dataDir: string;
+    readonly env: NodeJS.ProcessEnv;
+    readonly imports?: readonly string[];
+  },
+): Launched {
+  const log = openLog(logFile(options.dataDir, name));
+  const imports = (options.imports ?? []).flatMap((path) => ['--import', path]);
+  const child: ChildProcess = spawn(
+    process.execPath,
+    ['--max-semi-space-size=16', ...imports, spec.main, ...args],
+    // A process group of its own: Ctrl-C reaches this process alone, which then ends the others.
+    { env: options.env, stdio: ['ignore', log, log], detached: true },
+  );
+  closeSync(log);
+  return { process: child, exited: endOf(child) };
+}
+
+/** The PostgreSQL of all of them, started again when it dies. */
+export function postgresPlan(dataDir: string, port: number): ChildPlan {
+  return {
+    name: 'postgres',
+    signals: ['SIGINT', 'SIGQUIT'],
+    async launch(onSpawn) {
+      let exited: Promise<string> | undefined;
+      const log = logFile(dataDir, 'postgres');
+      closeSync(openLog(log));
+      const server = await startEmbeddedPostgres({
+        dataDir: join(dataDir, 'postgres'),
+        port,
+        onLog: (line) => appendFileSync(log, `${line}\n`),
+        onSpawn(child) {
+          exited = endOf(child);
+          onSpawn(child);
+        },
+      });
+      return { process: server.process, exited: exited ?? endOf(server.process) };
+    },
+  };
+}

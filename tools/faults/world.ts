@@ -1,0 +1,298 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { EventLog } from '@tradewind/messaging/log';
+import { openLog } from '@tradewind/messaging/open-log';
+import { createLogger } from '@tradewind/telemetry/logger';
+import { Client } from 'pg';
+import { quietPort } from '../kills/system.ts';
+import type { Addresses } from '../load/books.ts';
+import { seedCatalogue } from '../seed.ts';
+import { tailOf } from '../start/logs.ts';
+import { untilReady } from '../start/readiness.ts';
+import { type ServiceSpec, services } from '../start/services.ts';
+import { Supervisor } from '../start/supervisor.ts';
+import { type LogKind, type LogSide, openLogSide } from './event-log.ts';
+import { launch, logFile, type Post, postgresPlan, posts } from './processes.ts';
+import { openProxy, type Way } from './proxy.ts';
+
+/** A process of a service, and its ways to what it needs. */
+export interface Member extends Post {
+  readonly supervisor: Supervisor;
+  readonly database: Way;
+  readonly log: Way;
+  readonly readyUrl: string;
+}
+
+export interface WorldOptions {
+  /** Absolute; made when missing. */
+  readonly dataDir: string;
+  readonly log: LogKind;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+/** A member more of each group, for as long as somebody wants one. */
+const extras: readonly Post[] = posts
+  .filter(({ name }) => name.endsWith(' 2'))
+  .map((post) => ({ ...post, name: `${post.spec.name} listen extra` }));
+const preload = fileURLToPath(new URL('preload.ts', import.meta.url));
+const STOP_MS = 6_000;
+
+/** Everything that runs, with a proxy between any two parts of it; also what may be done to it. */
+export class World implements AsyncDisposable {
+  readonly options: WorldOptions;
+  readonly members: Member[] = [];
+  /** Services' processes that ended though nobody had killed or stopped them. */
+  readonly unasked: string[] = [];
+  /** How often something was started again. */
+  restarts = 0;
+  readonly postgres: Supervisor;
+  readonly #scope = new AsyncDisposableStack();
+  readonly #postgresPort: number;
+  readonly #ports = new Map<string, number>();
+  readonly #fronts = new Map<string, Way>();
+  #side: LogSide | undefined;
+  #log: EventLog | undefined;
+
+  static async open(options: WorldOptions): Promise<World> {
+    const world = new World(options, await quietPort());
+    try {
+      await world.#start();
+      return world;
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  private constructor(options: WorldOptions, postgresPort: number) {
+    this.options = options;
+    this.#postgresPort = postgresPort;
+    this.postgres = this.#supervise(postgresPlan(options.dataDir, postgresPort));
+  }
+
+  /** Straight to the log. */
+  get log(): EventLog {
+    if (!this.#log) throw new Error('the log is not open');
+    return this.#log;
+  }
+
+  get side(): LogSide {
+    if (!this.#side) throw new Error('there is no log');
+    return this.#side;
+  }
+
+  /** Straight to the services. */
+  get addresses(): Addresses {
+    return this.#addresses((name) => this.#ports.get(name));
+  }
+
+  /** As clients reach them. */
+  get outside(): Addresses {
+    return this.#addresses((name) => this.#fronts.get(name)?.port);
+  }
+
+  /** Between clients and a service. */
+  front(service: string): Way {
+    const proxy = this.#fronts.get(service);
+    if (!proxy) throw new Error(`there is no service "${service}"`);
+    return proxy;
+  }
+
+  /** Straight to a database. */
+  databaseUrl(name: string): string {
+    return `postgres://postgres@127.0.0.1:${this.#postgresPort}/${name}`;
+  }
+
+  named(name: string): Member {
+    const member = this.members.find((one) => one.name === name);
+    if (!member) throw new Error(`there is no process "${name}"`);
+    return member;
+  }
+
+  group(service: string): Member[] {
+    return this.members.filter(({ spec, role }) => spec.name === service && role === 'listen');
+  }
+
+  /** Resolves when each process is ready. Rejects after two minutes with which is not, and why. */
+  async ready(members: readonly Member[] = this.members): Promise<void> {
+    const { signal, dataDir } = this.options;
+    await Promise.all(
+      members.map(async ({ supervisor, readyUrl: url, name }) => {
+        // What it waits for is in its log.
+        await untilReady(supervisor, { url, signal, say: () => undefined }).catch((error: unknown) => {
+          signal.throwIfAborted();
+          const why = error instanceof Error ? error.message : String(error);
+          throw new Error(`${name} does not come back: ${why}\n${tailOf(logFile(dataDir, name))}`);
+        });
+      }),
+    );
+  }
+
+  /** Ends a process in order; it stays away until it is released. */
+  async hold({ supervisor }: Member): Promise<void> {
+    await supervisor.stop(STOP_MS);
+  }
+
+  async release(member: Member): Promise<void> {
+    this.restarts += 1;
+    await member.supervisor.start();
+    await this.ready([member]);
+  }
+
+  /** Lets one more listener join a service's group; disposing it makes it leave. */
+  async extra(service: string): Promise<Member & AsyncDisposable> {
+    const post = extras.find(({ spec }) => spec.name === service);
+    if (!post) throw new Error(`${service} has no place for one more`);
+    const member = await this.#member(post);
+    await member.supervisor.start(this.options.signal);
+    return Object.assign(member, {
+      [Symbol.asyncDispose]: async () => {
+        await member.supervisor.stop(STOP_MS);
+        await member.database[Symbol.asyncDispose]();
+      },
+    });
+  }
+
+  async #start(): Promise<void> {
+    const { dataDir, signal, say, log } = this.options;
+    mkdirSync(join(dataDir, 'logs'), { recursive: true });
+    say('starting PostgreSQL and the log');
+    this.#scope.defer(() => this.postgres.stop(10_000));
+    await this.postgres.start(signal);
+    for (const name of [...services.map(({ name }) => name), ...(log === 'postgres' ? ['log'] : [])])
+      await this.#createDatabase(name);
+    const names = [...posts, ...extras].map(({ name }) => name);
+    this.#side = this.#scope.use(
+      await openLogSide(log, { dataDir, databaseUrl: this.databaseUrl('log'), names, say }),
+    );
+    for (const { name } of services) {
+      const port = await quietPort();
+      this.#ports.set(name, port);
+      const proxy = await openProxy({ name: `clients ↔ ${name}`, port: await quietPort(), target: port });
+      this.#fronts.set(name, this.#scope.use(proxy));
+    }
+    say('starting the services');
+    for (const spec of services) await this.#migrate(spec);
+    for (const post of posts) {
+      const member = await this.#member(post);
+      this.members.push(member);
+      this.#scope.use(member.database);
+      await member.supervisor.start(signal);
+    }
+    // Side by side, and before the ways to what they need are closed.
+    this.#scope.defer(async () => {
+      await Promise.all(this.members.map(({ supervisor }) => supervisor.stop(STOP_MS)));
+    });
+    await this.ready();
+    const { productUrl, stockUrl } = this.addresses;
+    await seedCatalogue({ productUrl, stockUrl, signal });
+    const logger = createLogger({ service: 'faults', level: 'silent' });
+    this.#log = this.#scope.use(await openLog({ url: this.side.url, logger }));
+  }
+
+  async #createDatabase(name: string): Promise<void> {
+    const client = new Client({ connectionString: this.databaseUrl('postgres') });
+    await client.connect();
+    try {
+      const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+      if (!rowCount) await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
+    } finally {
+      await client.end();
+    }
+  }
+
+  async #migrate(spec: ServiceSpec): Promise<void> {
+    const name = `${spec.name} migrate`;
+    const env = {
+      ...this.#environment(spec),
+      DATABASE_URL: this.databaseUrl(spec.name),
+      EVENT_LOG_URL: this.side.url,
+    };
+    const end = await launch({ name, spec }, ['migrate'], { dataDir: this.options.dataDir, env }).exited;
+    if (end !== 'exit code 0')
+      throw new Error(`${name} failed (${end}):\n${tailOf(logFile(this.options.dataDir, name))}`);
+  }
+
+  async #member(post: Post): Promise<Member> {
+    const { spec, role, name } = post;
+    const way = this.side.ways.get(name);
+    if (!way) throw new Error(`${name} has no way to the log`);
+    const database = await openProxy({
+      name: `${name} ↔ database`,
+      port: await quietPort(),
+      target: this.#postgresPort,
+    });
+    const url = new URL(this.databaseUrl(spec.name));
+    url.port = String(database.port);
+    const port = role === 'serve' ? this.#ports.get(spec.name) : await quietPort();
+    const env = {
+      ...this.#environment(spec),
+      [role === 'serve' ? 'PORT' : 'HEALTH_PORT']: String(port),
+      DATABASE_URL: url.href,
+      EVENT_LOG_URL: way.url,
+    };
+    const { dataDir } = this.options;
+    const supervisor = this.#supervise({
+      name,
+      signals: ['SIGTERM', 'SIGKILL'],
+      async launch(onSpawn) {
+        const launched = launch(post, [role], {
+          dataDir,
+          env,
+          ...(role === 'listen' && { imports: [preload] }),
+        });
+        onSpawn(launched.process);
+        return launched;
+      },
+    });
+    return {
+      ...post,
+      supervisor,
+      database,
+      log: way.proxy,
+      readyUrl: `http://127.0.0.1:${port}/health/ready`,
+    };
+  }
+
+  #environment(spec: ServiceSpec): NodeJS.ProcessEnv {
+    const own: NodeJS.ProcessEnv = {
+      ...process.env,
+      HOST: '127.0.0.1',
+      SHUTDOWN: '5s',
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(this.options.dataDir, 'compile-cache'),
+    };
+    // What is meant for one process must not reach another.
+    for (const name of ['PORT', 'HEALTH_PORT', 'GRPC_PORT', 'CONFIG_FILE', 'TLS_CERT', 'TLS_KEY'])
+      delete own[name];
+    for (const called of spec.calls ?? [])
+      own[`${called.toUpperCase()}_URL`] = `http://127.0.0.1:${this.#fronts.get(called)?.port}`;
+    return own;
+  }
+
+  #addresses(portOf: (service: string) => number | undefined): Addresses {
+    const url = (name: string) => `http://127.0.0.1:${portOf(name)}`;
+    return { orderUrl: url('order'), productUrl: url('product'), stockUrl: url('stock') };
+  }
+
+  #supervise(plan: ConstructorParameters<typeof Supervisor>[0]): Supervisor {
+    return new Supervisor(plan, {
+      onSpawn: () => undefined,
+      say: (line) => {
+        const [, how] = / ended \((.+)\); starting it again/.exec(line) ?? [];
+        if (how === undefined) return;
+        this.restarts += 1;
+        // A server whose last connections are still ending does not start at once.
+        if (how !== 'killed by SIGKILL' && plan.name !== 'postgres')
+          this.unasked.push(`${plan.name} ended by itself: ${how}`);
+      },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // A process that is stopped by SIGSTOP can't end in order.
+    for (const { supervisor } of this.members) supervisor.kill('SIGCONT');
+    await this.#scope.disposeAsync();
+  }
+}
