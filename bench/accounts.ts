@@ -5,8 +5,8 @@ import { residentOf, treeUsageOf, usageOf } from './usage.ts';
 export type ByProcess = Readonly<Record<string, number>>;
 
 /** CPU seconds so far: the services, PostgreSQL with all its processes, `load` and `baseline`. */
-export function cpuSeconds({ running, load, baseline }: Stage): ByProcess {
-  const used = Object.entries(running.pids()).map(([name, pid]) => [
+export function cpuSeconds({ pids, load, baseline }: Stage): ByProcess {
+  const used = Object.entries(pids()).map(([name, pid]) => [
     name,
     (name === 'postgres' ? treeUsageOf(pid) : usageOf(pid)).cpuSeconds,
   ]);
@@ -25,9 +25,9 @@ export function per1000(before: ByProcess, after: ByProcess, count: number): ByP
 }
 
 /** Memory in MiB: resident, but of PostgreSQL each process's part of what its processes share. */
-export function residents({ running }: Pick<Stage, 'running'>, which: 'now' | 'peak'): ByProcess {
+export function residents({ pids }: Pick<Stage, 'pids'>, which: 'now' | 'peak'): ByProcess {
   return Object.fromEntries(
-    Object.entries(running.pids()).map(([name, pid]) => [
+    Object.entries(pids()).map(([name, pid]) => [
       name,
       name === 'postgres' ? treeUsageOf(pid).memory : residentOf(pid)[which],
     ]),

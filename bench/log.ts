@@ -1,11 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedPostgres } from '@tradewind/database/embedded';
 import type { EventLog, LogRecord } from '@tradewind/messaging/log';
-import { openPostgresLog } from '@tradewind/messaging/postgres-log';
+import { openLog } from '@tradewind/messaging/open-log';
 import { createLogger } from '@tradewind/telemetry/logger';
 import { freePort } from '@tradewind/testing/port';
+import type { LogName, PerLog } from './options.ts';
+import { openBroker, type RunContext } from './stage.ts';
 
 export interface LogBench {
   /** Records a second that one producer appends, 500 a call. */
@@ -47,30 +47,39 @@ function record(i: number): LogRecord {
   };
 }
 
-/** Measures the PostgreSQL log on a server of its own, durable as in production. About 10 s. */
-export async function logBench(): Promise<LogBench> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'tradewind-bench-'));
-  try {
-    await using server = await startEmbeddedPostgres({ dataDir, port: await freePort() });
-    const logger = createLogger({ service: 'bench', level: 'warn', destination: 2 });
-    const options = { url: server.url('postgres'), logger };
-    await using log = await openPostgresLog(options);
-    await using other = await openPostgresLog(options);
-    await log.createTopics([{ name: TOPIC, retentionMs: null }]);
-    await append(log, 20_000, BATCH);
-    const appendPerSecond = await append(log, RECORDS, BATCH);
-    const receivePerSecond = await receive(log, RECORDS);
-    const appendOnePerSecond = await appendOnes(log, 20_000, 64);
-    return {
-      appendPerSecond,
-      receivePerSecond,
-      appendOnePerSecond,
-      latencyMs: await latency(log, log, 500),
-      remoteLatencyMs: await latency(log, other, 500),
-    };
-  } finally {
-    await rm(dataDir, { recursive: true, force: true });
+/** Measures event logs, one after the other, each on a server of its own, PostgreSQL durable as in production. About 10 s each. */
+export async function logBench(context: RunContext, logs: readonly LogName[]): Promise<PerLog<LogBench>> {
+  const done: [LogName, LogBench][] = [];
+  for (const name of logs) {
+    context.say(`event log: ${name}`);
+    await using scope = new AsyncDisposableStack();
+    done.push([name, await measured(await addressOf(scope, context, name))]);
   }
+  return Object.fromEntries(done);
+}
+
+async function addressOf(scope: AsyncDisposableStack, context: RunContext, name: LogName): Promise<string> {
+  if (name === 'kafka') return scope.use(await openBroker(context, 'log')).url;
+  const options = { dataDir: join(context.root, 'log'), port: await freePort() };
+  return scope.use(await startEmbeddedPostgres(options)).url('postgres');
+}
+
+async function measured(url: string): Promise<LogBench> {
+  const logger = createLogger({ service: 'bench', level: 'warn', destination: 2 });
+  await using log = await openLog({ url, logger });
+  await using other = await openLog({ url, logger });
+  await log.createTopics([{ name: TOPIC, retentionMs: null }]);
+  await append(log, 20_000, BATCH);
+  const appendPerSecond = await append(log, RECORDS, BATCH);
+  const receivePerSecond = await receive(log, RECORDS);
+  const appendOnePerSecond = await appendOnes(log, 20_000, 64);
+  return {
+    appendPerSecond,
+    receivePerSecond,
+    appendOnePerSecond,
+    latencyMs: await latency(log, log, 500),
+    remoteLatencyMs: await latency(log, other, 500),
+  };
 }
 
 async function append(log: EventLog, records: number, batch: number): Promise<number> {
@@ -138,5 +147,3 @@ function rate(records: number, began: number): number {
 function round(ms: number): number {
   return Math.round(ms * 100) / 100;
 }
-
-if (import.meta.main) console.table(await logBench());

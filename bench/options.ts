@@ -3,8 +3,15 @@ import { parseArgs } from 'node:util';
 export const PARTS = ['sagas', 'latency', 'relay', 'rpc', 'log', 'memory', 'ready'] as const;
 export type Part = (typeof PARTS)[number];
 
+export const LOGS = ['postgres', 'kafka'] as const;
+export type LogName = (typeof LOGS)[number];
+/** A result for each event log that was measured. */
+export type PerLog<Result> = Readonly<Partial<Record<LogName, Result>>>;
+
 export interface BenchOptions {
   readonly only: ReadonlySet<Part>;
+  /** Event logs to measure on, side by side. */
+  readonly logs: readonly LogName[];
   readonly rounds: number;
   readonly orders: number;
   readonly clients: number;
@@ -21,6 +28,7 @@ export class UsageError extends Error {}
 export const USAGE = `npm run bench [-- options]: measures on real processes and an embedded PostgreSQL of its own, prints absolutes and ratios.
 
   --only PARTS      of ${PARTS.join(',')}; all when left out
+  --log LOGS        of postgres,kafka, measured side by side; postgres when left out. Kafka needs Java 17 and Maven
   --rounds 5        rounds of sagas, each interleaved with the baseline; other parts take three at most
   --orders 20000    orders and commits a round
   --clients 64      HTTP clients, and connections of the baseline
@@ -41,6 +49,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | 'help' {
   if (unknown.length > 0) throw new UsageError(`--only takes ${PARTS.join(', ')}, not ${unknown.join(', ')}`);
   return {
     only: new Set(PARTS.filter((part) => only.length === 0 || only.includes(part))),
+    logs: logsOf(values.log),
     rounds: whole('rounds', values.rounds),
     orders: whole('orders', values.orders),
     clients: whole('clients', values.clients),
@@ -58,6 +67,7 @@ function parse(argv: readonly string[]) {
       args: [...argv],
       options: {
         only: { type: 'string', default: '' },
+        log: { type: 'string', default: 'postgres' },
         rounds: { type: 'string', default: '5' },
         orders: { type: 'string', default: '20000' },
         clients: { type: 'string', default: '64' },
@@ -75,6 +85,14 @@ function parse(argv: readonly string[]) {
 }
 
 const list = (text: string) => text.split(',').filter((item) => item !== '');
+
+function logsOf(text: string): LogName[] {
+  const names = list(text);
+  const unknown = names.filter((name) => !LOGS.some((log) => log === name));
+  if (unknown.length > 0 || names.length === 0)
+    throw new UsageError(`--log takes ${LOGS.join(', ')}, not ${unknown.join(', ') || 'nothing'}`);
+  return LOGS.filter((log) => names.includes(log));
+}
 
 function whole(name: string, text: string): number {
   const value = Number(text);

@@ -4,8 +4,9 @@ import { messagingSteps } from '@tradewind/messaging/tables';
 import { freePort } from '@tradewind/testing/port';
 import { Client } from 'pg';
 import { count } from './check.ts';
+import type { LogName, PerLog } from './options.ts';
 import type { RelayAnswer } from './relay-process.ts';
-import { assertDurable } from './stage.ts';
+import { assertDurable, openBroker, type RunContext } from './stage.ts';
 import { median } from './statistics.ts';
 import { startWorker, type Worker } from './worker.ts';
 
@@ -18,7 +19,7 @@ export interface RelayBench {
   readonly eventsPerSecond: number;
   readonly plainPerSecond: number;
   readonly ratio: number;
-  /** Microseconds of CPU an event, of the process, without PostgreSQL. */
+  /** Microseconds of CPU an event, of the process, without PostgreSQL or Kafka. */
   readonly cpuMicros: number;
   readonly plainCpuMicros: number;
   readonly rounds: readonly Round[];
@@ -31,12 +32,10 @@ interface Round {
   readonly plainCpuMicros: number;
 }
 
-export interface RelayOptions {
-  readonly root: string;
-  readonly signal: AbortSignal;
+export interface RelayOptions extends RunContext {
+  readonly logs: readonly LogName[];
   readonly facts: number;
   readonly rounds: number;
-  readonly say: (line: string) => void;
 }
 
 const PLAIN_LOG = `CREATE TABLE plain_log (
@@ -50,48 +49,72 @@ const FILL = `
       'total_price', '10000', 'currency', 'USD', 'revision', '1')::text, 'UTF8'), 'order', 'application/json'
   FROM (SELECT uuidv7()::text AS id FROM generate_series(1, $1::int)) AS one`;
 
-export async function benchRelay({ root, signal, facts, rounds, say }: RelayOptions): Promise<RelayBench> {
-  await using server = await startEmbeddedPostgres({ dataDir: join(root, 'relay'), port: await freePort() });
+export async function benchRelay(options: RelayOptions): Promise<PerLog<RelayBench>> {
+  const { root, signal, logs, rounds, say } = options;
+  await using scope = new AsyncDisposableStack();
+  const server = scope.use(
+    await startEmbeddedPostgres({ dataDir: join(root, 'relay'), port: await freePort() }),
+  );
   for (const name of ['facts', 'log']) await server.createDatabase(name);
   const client = new Client({ connectionString: server.url('facts') });
   await client.connect();
-  try {
-    await assertDurable(client);
-    for (const text of [...messagingSteps.flatMap(({ up }) => up), PLAIN_LOG]) await client.query(text);
-    const start = (kind: string) =>
-      startWorker(signal, './relay-process.ts', kind, server.url('facts'), server.url('log'));
-    await using relay = await start('relay');
-    await using plain = await start('plain');
+  scope.defer(() => client.end());
+  await assertDurable(client);
+  for (const text of [...messagingSteps.flatMap(({ up }) => up), PLAIN_LOG]) await client.query(text);
+  const start = async (kind: string, logUrl = server.url('log')) => {
+    const args = [kind, server.url('facts'), logUrl] as const;
+    const worker = scope.use(await startWorker(signal, './relay-process.ts', ...args));
     // The first rows pay for the compilers.
-    for (const worker of [relay, plain]) await emptied(client, worker, 20_000);
-    const done: Round[] = [];
-    for (let n = 0; n < rounds; n++) {
-      const first = await emptied(client, n % 2 === 0 ? relay : plain, facts);
-      const second = await emptied(client, n % 2 === 0 ? plain : relay, facts);
-      const [ours, theirs] = n % 2 === 0 ? [first, second] : [second, first];
-      done.push({
-        eventsPerSecond: ours.perSecond,
-        plainPerSecond: theirs.perSecond,
-        cpuMicros: ours.micros,
-        plainCpuMicros: theirs.micros,
-      });
+    await emptied(client, worker, 20_000);
+    return worker;
+  };
+  const plain = await start('plain');
+  const runs = [];
+  for (const log of logs) {
+    const url = log === 'kafka' ? scope.use(await openBroker(options, 'relay')).url : undefined;
+    runs.push({ log, relay: await start('relay', url), done: [] as Round[] });
+  }
+  for (let n = 0; n < rounds; n++) {
+    for (const { log, relay, done } of runs) {
+      const round = await inTurn(client, n % 2 === 0, relay, plain, options.facts);
+      done.push(round);
       say(
-        `round ${n + 1}: relay ${ours.perSecond.toFixed(0)} events/s, plain loop ${theirs.perSecond.toFixed(0)}`,
+        `round ${n + 1}, ${log}: relay ${round.eventsPerSecond.toFixed(0)} events/s, plain loop ${round.plainPerSecond.toFixed(0)}`,
       );
     }
-    const middle = (pick: (round: Round) => number) => median(done.map(pick));
-    return {
-      facts,
-      eventsPerSecond: middle(({ eventsPerSecond }) => eventsPerSecond),
-      plainPerSecond: middle(({ plainPerSecond }) => plainPerSecond),
-      ratio: middle(({ eventsPerSecond, plainPerSecond }) => eventsPerSecond / plainPerSecond),
-      cpuMicros: middle(({ cpuMicros }) => cpuMicros),
-      plainCpuMicros: middle(({ plainCpuMicros }) => plainCpuMicros),
-      rounds: done,
-    };
-  } finally {
-    await client.end();
   }
+  return Object.fromEntries(runs.map(({ log, done }) => [log, summary(options.facts, done)]));
+}
+
+async function inTurn(
+  client: Client,
+  relayFirst: boolean,
+  relay: Worker,
+  plain: Worker,
+  facts: number,
+): Promise<Round> {
+  const first = await emptied(client, relayFirst ? relay : plain, facts);
+  const second = await emptied(client, relayFirst ? plain : relay, facts);
+  const [ours, theirs] = relayFirst ? [first, second] : [second, first];
+  return {
+    eventsPerSecond: ours.perSecond,
+    plainPerSecond: theirs.perSecond,
+    cpuMicros: ours.micros,
+    plainCpuMicros: theirs.micros,
+  };
+}
+
+function summary(facts: number, rounds: readonly Round[]): RelayBench {
+  const middle = (pick: (round: Round) => number) => median(rounds.map(pick));
+  return {
+    facts,
+    eventsPerSecond: middle(({ eventsPerSecond }) => eventsPerSecond),
+    plainPerSecond: middle(({ plainPerSecond }) => plainPerSecond),
+    ratio: middle(({ eventsPerSecond, plainPerSecond }) => eventsPerSecond / plainPerSecond),
+    cpuMicros: middle(({ cpuMicros }) => cpuMicros),
+    plainCpuMicros: middle(({ plainCpuMicros }) => plainCpuMicros),
+    rounds,
+  };
 }
 
 /** Fills the outbox and has it emptied. */

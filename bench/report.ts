@@ -1,6 +1,7 @@
 import { total } from './accounts.ts';
 import type { Latency } from './latency.ts';
 import type { LogBench } from './log.ts';
+import { LOGS, type PerLog } from './options.ts';
 import type { Ready } from './ready.ts';
 import type { RelayBench } from './relay.ts';
 import type { BenchResult } from './rpc.ts';
@@ -11,16 +12,16 @@ import { median } from './statistics.ts';
 export interface Results {
   readonly startedAt: string;
   readonly machine: Readonly<Record<string, string | number>>;
-  sagas?: Sagas;
-  latency?: readonly Latency[];
-  relay?: RelayBench;
+  sagas?: PerLog<Sagas>;
+  latency?: PerLog<readonly Latency[]>;
+  relay?: PerLog<RelayBench>;
   rpc?: BenchResult;
-  log?: LogBench;
+  log?: PerLog<LogBench>;
   ready?: Ready;
 }
 
 /** One line of the table: what, ours, the yardstick, their ratio. */
-type Line = readonly [what: string, ours: string, yardstick?: string, ratio?: string];
+type Line = readonly [what: string, ours?: string, yardstick?: string, ratio?: string];
 
 const whole = (value: number) => Math.round(value).toLocaleString('en');
 const ms = (value: number) => (value < 10 ? value.toFixed(1) : String(Math.round(value)));
@@ -34,12 +35,19 @@ export function format(
   const { sagas, latency, relay, rpc, log, ready } = results;
   const lines: Line[] = [
     ['', 'Tradewind', 'yardstick', 'ratio'],
-    ...(sagas && show.sagas ? sagaLines(sagas) : []),
-    ...(latency ?? []).map(latencyLine),
-    ...(relay ? relayLines(relay) : []),
+    ...LOGS.flatMap((name) => {
+      const part = { sagas: sagas?.[name], relay: relay?.[name], log: log?.[name] };
+      const own: Line[] = [
+        ...(part.sagas && show.sagas ? sagaLines(part.sagas) : []),
+        ...(latency?.[name] ?? []).map(latencyLine),
+        ...(part.relay ? relayLines(part.relay) : []),
+        ...(part.log ? logLines(part.log) : []),
+        ...(part.sagas && show.memory ? memoryLines(part.sagas.memory) : []),
+      ];
+      return own.length > 0 ? [[`-- event log: ${name}`] as const, ...own] : [];
+    }),
+    ...(rpc || ready ? [['-- any event log'] as const] : []),
     ...(rpc ? rpcLines(rpc) : []),
-    ...(log ? logLines(log) : []),
-    ...(sagas && show.memory ? memoryLines(sagas.memory) : []),
     ...(ready ? readyLines(ready) : []),
   ];
   const widths = [0, 1, 2, 3].map((column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));

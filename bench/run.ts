@@ -12,7 +12,7 @@ import { format, type Results } from './report.ts';
 import { rpcBench } from './rpc.ts';
 import { benchSagas, Counter } from './sagas.ts';
 import { Scratch } from './scratch.ts';
-import { openStage, type RunContext } from './stage.ts';
+import { openStage, type RunContext, type Stage } from './stage.ts';
 import { measurable } from './usage.ts';
 
 /** How long the parts have to end what they started. */
@@ -69,11 +69,11 @@ async function measure(options: BenchOptions, context: RunContext, results: Resu
   }
   if (only.has('log')) {
     say('event log');
-    results.log = await logBench();
+    results.log = await logBench(context, options.logs);
   }
   if (only.has('relay')) {
     say('relay');
-    results.relay = await benchRelay({ ...context, facts: 100_000, rounds: few });
+    results.relay = await benchRelay({ ...context, logs: options.logs, facts: 100_000, rounds: few });
   }
   if (only.has('sagas') || only.has('memory') || only.has('latency'))
     await measureOnStage(options, context, results);
@@ -81,16 +81,17 @@ async function measure(options: BenchOptions, context: RunContext, results: Resu
 
 async function measureOnStage(options: BenchOptions, context: RunContext, results: Results): Promise<void> {
   await using scope = new AsyncDisposableStack();
-  const stage = await openStage(scope, context);
-  const counter = new Counter();
+  const stages: Stage[] = [];
+  for (const log of options.logs) stages.push(await openStage(scope, context, log));
+  const counters = new Map(stages.map((stage) => [stage, new Counter()]));
   const both = { ...options, signal: context.signal, say: context.say };
   if (options.only.has('sagas') || options.only.has('memory')) {
     context.say('sagas');
-    results.sagas = await benchSagas(stage, counter, both);
+    results.sagas = await benchSagas(stages, counters, both);
   }
   if (options.only.has('latency')) {
     context.say('latency at a fixed rate');
-    results.latency = await benchLatency(stage, counter, both);
+    results.latency = await benchLatency(stages, counters, both);
   }
 }
 

@@ -1,7 +1,8 @@
-import { cpuSeconds, larger, per1000, residents } from './accounts.ts';
+import { type ByProcess, cpuSeconds, larger, per1000, residents } from './accounts.ts';
 import type { BaselineAnswer, BaselineQuestion } from './baseline.ts';
 import { assertCorrect, untilAtRest, untilSettled } from './check.ts';
 import type { FloodAnswer, FloodQuestion } from './load.ts';
+import type { PerLog } from './options.ts';
 import type { Stage } from './stage.ts';
 import { median, type Spread, spread } from './statistics.ts';
 import { forgetPeak } from './usage.ts';
@@ -56,37 +57,56 @@ export class Counter {
   placed = 0;
 }
 
-/** Settled sagas a second against the baseline's commits, interleaved, after a warm-up of both. */
-export async function benchSagas(stage: Stage, counter: Counter, options: SagasOptions): Promise<Sagas> {
-  const { orders, clients, keys, rounds, say } = options;
+/** Settled sagas a second against the baseline's commits, interleaved, after a warm-up of both; the stages take turns, too. */
+export async function benchSagas(
+  stages: readonly Stage[],
+  counters: ReadonlyMap<Stage, Counter>,
+  options: SagasOptions,
+): Promise<PerLog<Sagas>> {
+  const runs = [];
+  for (const stage of stages) {
+    const counter = counters.get(stage) ?? new Counter();
+    runs.push({ stage, counter, idle: await warmUp(stage, counter, options), done: [] as Round[], peak: {} });
+  }
+  for (let n = 0; n < options.rounds; n++) {
+    for (const run of runs) {
+      const round = await interleaved(run.stage, run.counter, options, n);
+      run.peak = larger(run.peak, residents(run.stage, 'peak'));
+      run.done.push(round);
+      options.say(
+        `round ${n + 1}, ${run.stage.log}: ${round.settledPerSecond.toFixed(0)} sagas/s settled, baseline ${round.commitsPerSecond.toFixed(0)} commits/s, ratio ${round.ratio.toFixed(2)}`,
+      );
+    }
+  }
+  return Object.fromEntries(
+    runs.map(({ stage, done, idle, peak }) => [stage.log, summary(options, done, { idle, peak })]),
+  );
+}
+
+/** What the compilers and caches take, out of the way; resolves with the memory before. */
+async function warmUp(stage: Stage, counter: Counter, options: SagasOptions): Promise<ByProcess> {
   const idle = residents(stage, 'now');
-  say(`warming up: ${Math.max(5_000, Math.ceil(orders / 2))} orders and commits`);
-  const warm = { ...options, orders: Math.max(5_000, Math.ceil(orders / 2)) };
+  const warm = { ...options, orders: Math.max(5_000, Math.ceil(options.orders / 2)) };
+  options.say(`warming up on ${stage.log}: ${warm.orders} orders and commits`);
   await floodRound(stage, counter, warm, 'warm-up');
   await baselineRound(stage, warm);
   await stage.look.order.query('CHECKPOINT');
-  for (const pid of Object.values(stage.running.pids())) forgetPeak(pid);
-  const done: Round[] = [];
-  let peak: Record<string, number> = {};
-  for (let n = 0; n < rounds; n++) {
-    const round = await interleaved(stage, counter, options, n);
-    peak = larger(peak, residents(stage, 'peak'));
-    done.push(round);
-    say(
-      `round ${n + 1}: ${round.settledPerSecond.toFixed(0)} sagas/s settled, baseline ${round.commitsPerSecond.toFixed(0)} commits/s, ratio ${round.ratio.toFixed(2)}`,
-    );
-  }
-  const middle = (pick: (round: Round) => number) => median(done.map(pick));
+  for (const pid of Object.values(stage.pids())) forgetPeak(pid);
+  return idle;
+}
+
+function summary({ orders, clients, keys }: SagasOptions, rounds: readonly Round[], memory: Memory): Sagas {
+  const middle = (pick: (round: Round) => number) => median(rounds.map(pick));
   return {
     orders,
     clients,
     keys,
-    rounds: done,
+    rounds,
     ratio: middle(({ ratio }) => ratio),
     settledPerSecond: middle(({ settledPerSecond }) => settledPerSecond),
     acceptedPerSecond: middle(({ acceptedPerSecond }) => acceptedPerSecond),
     commitsPerSecond: middle(({ commitsPerSecond }) => commitsPerSecond),
-    memory: { idle, peak },
+    memory,
   };
 }
 

@@ -2,17 +2,23 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Broker, startBroker } from '@tradewind/testing/kafka';
 import { freePort } from '@tradewind/testing/port';
 import { type Books, openBooks, readCatalogue } from '@tradewind/tools/load/books.ts';
 import { restock } from '@tradewind/tools/load/restock.ts';
 import { services } from '@tradewind/tools/start/services.ts';
 import { type Running, startTradewind } from '@tradewind/tools/start/tradewind.ts';
 import { Client } from 'pg';
+import type { LogName } from './options.ts';
 import { startWorker, type Worker } from './worker.ts';
 
 /** The whole system on real processes, with the load and the baseline beside it. */
 export interface Stage {
+  /** The event log that the services settle their sagas on. */
+  readonly log: LogName;
   readonly running: Running;
+  /** Process ids by name: the services, PostgreSQL, Kafka. */
+  pids(): Readonly<Record<string, number>>;
   readonly load: Worker;
   readonly baseline: Worker;
   /** For looking inside, by database: `order`, `stock`, `product`, `baseline`. */
@@ -38,6 +44,7 @@ export interface RunContext {
 export async function startOwn(
   { root, signal, force, say, profile }: RunContext,
   dataDir: string,
+  eventLogUrl?: string,
 ): Promise<Running> {
   const [order = 0, product = 0, stock = 0, postgresPort] = await Promise.all(
     [1, 2, 3, 4].map(() => freePort()),
@@ -50,6 +57,7 @@ export async function startOwn(
       ports: { order, product, stock },
       seed: 'catalogue',
       databaseUrls: {},
+      ...(eventLogUrl !== undefined && { eventLogUrl }),
       host: '127.0.0.1',
       env,
       ...(postgresPort !== undefined && { postgresPort }),
@@ -59,9 +67,18 @@ export async function startOwn(
 }
 
 /** Opens the stage; everything that it starts ends with the scope. */
-export async function openStage(scope: AsyncDisposableStack, context: RunContext): Promise<Stage> {
+export async function openStage(
+  scope: AsyncDisposableStack,
+  context: RunContext,
+  log: LogName,
+): Promise<Stage> {
   if (context.profile !== undefined) mkdirSync(context.profile, { recursive: true });
-  const running = scope.use(await startOwn(context, 'stage'));
+  const broker = log === 'kafka' ? scope.use(await openBroker(context, 'stage')) : undefined;
+  const running = scope.use(await startOwn(context, `stage-${log}`, broker?.url));
+  const pids = () => ({
+    ...running.pids(),
+    ...(broker?.pid !== undefined && { kafka: broker.pid }),
+  });
   const { databaseUrls, serviceUrls, eventLogUrl } = running.addresses;
   const of = (urls: Readonly<Record<string, string>>, name: string) => urls[name] ?? '';
   const orderDatabase = of(databaseUrls, 'order');
@@ -90,7 +107,13 @@ export async function openStage(scope: AsyncDisposableStack, context: RunContext
     await startWorker(context.signal, './load.ts', of(serviceUrls, 'order'), orderDatabase),
   );
   const baseline = scope.use(await startWorker(context.signal, './baseline.ts', baselineDatabase));
-  return { running, load, baseline, look, books, products };
+  return { log, running, pids, load, baseline, look, books, products };
+}
+
+/** A Kafka of its own. */
+export async function openBroker({ root, say }: RunContext, name: string): Promise<Broker> {
+  say('starting Kafka');
+  return await startBroker({ dataDir: join(root, `kafka-${name}`) });
 }
 
 async function connect(scope: AsyncDisposableStack, url: string): Promise<Client> {
