@@ -36,7 +36,8 @@ beforeAll(async () => {
     }),
   );
   scope = opening.move();
-});
+  // A hook that is given up leaves running what it had started.
+}, 600_000);
 afterAll(() => scope?.disposeAsync());
 
 function urlOf(service: string): string {

@@ -75,7 +75,8 @@ export function decoder({ group, logId, subscriptions, clock }: DecoderOptions):
     return {
       context: identity ? { ...context, source: identity.source, id: identity.id } : context,
       redriven: first !== undefined,
-      discards: first !== undefined && isDiscard(record),
+      // Also of a record that never was a dead letter: it was given up on, and somebody is to be able to say so.
+      discards: redriven !== undefined && isDiscard(record),
       origin,
       topic: origin.topic,
     };

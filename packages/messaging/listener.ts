@@ -35,6 +35,8 @@ export class Listener implements AsyncDisposable {
   /** A record is handled that may have killed. */
   #lonely = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  /** A commit failed, and perhaps no batch comes that would bring the next one. */
+  #uncommitted = false;
 
   constructor(options: ListenOptions, consumer: Consumer) {
     const { group, log, database, subscriptions, signal, logger } = options;
@@ -191,6 +193,7 @@ export class Listener implements AsyncDisposable {
     if (this.#room.paused) await this.#room.look();
     if (performance.now() - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = performance.now();
+    if (this.#uncommitted) this.#commit();
     await this.#session.buryDead();
   }
 
@@ -254,12 +257,14 @@ export class Listener implements AsyncDisposable {
   /** One commit is under way at a time; the next one takes all that was settled meanwhile. Its failure only means a repetition. */
   #commit(): void {
     this.#committing = this.#committing.then(async () => {
+      this.#uncommitted = false;
       const positions = this.#progress.take();
       if (positions.length === 0) return;
       try {
         for (const refused of await this.#consumer.commit(positions)) this.#progress.forget(refused);
       } catch (error) {
         for (const { topic, partition } of positions) this.#progress.reopen({ topic, partition });
+        this.#uncommitted = true;
         this.#options.logger.warn({ err: error }, 'offsets could not be committed; the next commit will');
       }
     });

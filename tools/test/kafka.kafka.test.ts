@@ -42,7 +42,7 @@ function kafka(...args: string[]): { child: ChildProcess; text: () => string } {
 }
 
 async function ready(one: ReturnType<typeof kafka>): Promise<void> {
-  await expect.poll(() => !running(one.child) || /^ready/m.test(one.text()), { timeout: 60_000 }).toBe(true);
+  await expect.poll(() => !running(one.child) || /^ready/m.test(one.text()), { timeout: 100_000 }).toBe(true);
   expect(one.text()).toMatch(/^ready/m);
 }
 

@@ -179,6 +179,32 @@ test('a topic that grows is shared anew, and keys keep their order in each of it
   await eventually(10_000, () => expect(consumer.assignment()).toHaveLength(3));
 });
 
+test('a rebalance waits for what a member has in hand, and gives it nothing more meanwhile', async () => {
+  await using patient = await openKafkaLog({ url, logger, handoverMs: 20_000 });
+  const topic = await newTopic(log, 2);
+  const group = unique('group');
+  await using first = await patient.consumer({ group, topics: [topic] });
+  await append(
+    log,
+    Array.from({ length: 20 }, (_, i) => record(topic, `k${i}`, `${i}`)),
+  );
+  const held = await receive(first, 20);
+  const joining = log.consumer({ group, topics: [topic] });
+  await eventually(10_000, async () =>
+    expect((await admin.describeGroups([group])).groups[0]?.state).toBe('PreparingRebalance'),
+  );
+  // By now it has heard of it: longer than between two signs of life.
+  expect(await first.receive(AbortSignal.timeout(1_500))).toEqual([]);
+  await append(log, [record(topic, 'k1', 'later')]);
+  expect(await first.receive(AbortSignal.timeout(500))).toEqual([]);
+  expect(await first.commit(behind(held))).toEqual([]);
+  await using second = await joining;
+  const either = await Promise.race(
+    [receive(first, 1), receive(second, 1)].map((one) => one.catch(() => [])),
+  );
+  expect(either.map(text)).toEqual(['later']);
+});
+
 test('retention and dates are as the contract says', async () => {
   const [kept, week] = [unique('topic'), unique('topic')];
   await log.createTopics([

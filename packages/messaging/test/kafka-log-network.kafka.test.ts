@@ -171,3 +171,25 @@ test('a consumer that is not heard for longer than its session is replaced, and 
   const owner = heir.assignment().length > 0 ? heir : cut;
   expect((await receive(owner, 1, 20_000)).map(text)).toEqual(['a']);
 });
+
+test('a partition that a consumer had to doubt begins again where it was committed, although the group kept it', async () => {
+  await using log = await openKafkaLog({
+    url: broker.url,
+    logger,
+    answerMs: 700,
+    patienceMs: 3_000,
+    sessionMs: 2_000,
+  });
+  const topic = await newTopic(log, 1);
+  const place = { topic, partition: 0 };
+  await using consumer = await log.consumer({ group: unique('group'), topics: [topic] });
+  await append(log, [record(topic, 'k', 'done'), record(topic, 'k', 'dropped')]);
+  await receive(consumer, 2);
+  expect(await consumer.commit([{ ...place, offset: 1n }])).toEqual([]);
+  // The broker hears that it lives; it does not hear the broker.
+  wire.mute = true;
+  await eventually(15_000, () => expect(consumer.owns(place)).toBe(false));
+  wire.cut();
+  expect((await receive(consumer, 1, 20_000)).map(text)).toEqual(['dropped']);
+  expect(consumer.owns(place)).toBe(true);
+});

@@ -484,3 +484,34 @@ test('a consumer that fails for good ends the listening at once, also while an e
   await using _member = ledger.start();
   await settled(ledger, ['held']);
 });
+
+test('a commit that failed is made up for, also when no record comes any more', async () => {
+  await using ledger = await openLedger();
+  let refusals = 2;
+  const consumer = async (options: Parameters<EventLog['consumer']>[0]): Promise<Consumer> => {
+    const real = await ledger.log.consumer(options);
+    const commit: Consumer['commit'] = async (positions) => {
+      if (refusals-- > 0) throw new Error('the log is away for the moment');
+      return await real.commit(positions);
+    };
+    return new Proxy(real, {
+      get: (target, name) => {
+        if (name === 'commit') return commit;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  };
+  const log: EventLog = new Proxy(ledger.log, {
+    get: (target, name) => {
+      if (name === 'consumer') return consumer;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  await using _member = ledger.start(undefined, { log });
+  await ledger.append(orderCreated('a'));
+  await settled(ledger, ['a']);
+  await expect.poll(() => lag(ledger)).toBe(0n);
+  expect(refusals).toBeLessThan(0);
+});
