@@ -44,8 +44,9 @@ function urlOf(service: string): string {
   return running.addresses.serviceUrls[service] ?? '';
 }
 
-const load = (rows: number) =>
+const load = (rows: number, rate?: number) =>
   replay({
+    ...(rate !== undefined && { rate }),
     orderUrl: urlOf('order'),
     productUrl: urlOf('product'),
     stockUrl: urlOf('stock'),
@@ -107,7 +108,10 @@ test('orders are accepted while the broker is away, and settle when it is back',
 }, 180_000);
 
 test('kill -9 of every process, the broker and the database under load loses and doubles nothing', async () => {
-  const placing = load(1_000);
+  let over = false;
+  const placing = load(1_200, 20).finally(() => {
+    over = true;
+  });
   const victims = Object.keys(running.pids());
   expect(victims).toEqual(
     expect.arrayContaining(['order serve', 'order listen', 'stock listen', 'postgres']),
@@ -118,9 +122,10 @@ test('kill -9 of every process, the broker and the database under load loses and
     await expect.poll(() => running.pids()[victim] ?? before, { timeout: 60_000 }).not.toBe(before);
   }
   await broker.kill();
+  expect(over, 'the load ended before the last kill').toBe(false);
   await broker.start();
   const report = await placing;
-  expect(report).toMatchObject({ accepted: 1_000, stuck: [] });
+  expect(report).toMatchObject({ accepted: 1_200, stuck: [] });
   expect(report.audit).toMatchObject({ ok: true });
   await running.ready();
 }, 300_000);

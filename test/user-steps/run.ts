@@ -1,10 +1,12 @@
 // What a user does, from a fresh clone in an empty folder, with the commands as the README writes them. Prints ok or FAILED for each
-// check and a last line of totals; exit code 1 when one failed. Needs git, curl, Go and Python, and free ports (or ORDER_PORT and so on).
+// check and a last line of totals; exit code 1 when one failed. Needs git, curl, Go, Python, Java 17 and Maven, and free ports (or
+// ORDER_PORT and so on).
 import { rmSync } from 'node:fs';
 import { badInputSteps } from './bad-input.ts';
 import { check, finish, section } from './check.ts';
 import { emptyFolder, freshClone } from './clone.ts';
 import { graphqlSteps } from './graphql.ts';
+import { onKafka } from './kafka.ts';
 import { loadSteps } from './load.ts';
 import { orderSteps } from './orders.ts';
 import { onOwnServer } from './own-server.ts';
@@ -53,6 +55,7 @@ try {
       await otherWays(shell, ports);
     });
     await section('a PostgreSQL of your own', () => onOwnServer(shell, ports));
+    await section('Kafka', () => onKafka(shell, ports));
   }
 } finally {
   await endAll();

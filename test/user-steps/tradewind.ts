@@ -39,8 +39,13 @@ export async function endAll(): Promise<void> {
 }
 
 /** Runs `npm start` and waits for `ready`. */
-export async function start(shell: Shell, flags = '', withinMs = 180_000): Promise<Started> {
-  const npm = launch(shell, `npm start${flags && ` -- ${flags}`}`);
+export function start(shell: Shell, flags = ''): Promise<Started> {
+  return startLine(shell, `npm start${flags && ` -- ${flags}`}`);
+}
+
+/** Runs a command that goes on and waits for `ready`. */
+export async function startLine(shell: Shell, line: string, withinMs = 180_000): Promise<Started> {
+  const npm = launch(shell, line);
   launched.push(npm);
   let ended = false;
   void npm.exited.then(() => {
@@ -51,7 +56,7 @@ export async function start(shell: Shell, flags = '', withinMs = 180_000): Promi
     (text) => ended || /^ready/m.test(text),
     withinMs,
   );
-  must(/^ready/m.test(npm.text()), `npm start ended before it was ready:\n${npm.text()}`);
+  must(/^ready/m.test(npm.text()), `${line} ended before it was ready:\n${npm.text()}`);
   return { npm, readyMs: Date.now() - npm.startedAt, text: npm.text };
 }
 
@@ -79,8 +84,8 @@ export function stateOf({ cwd }: Shell, data = '.tradewind'): State {
   return JSON.parse(readFileSync(join(folder, 'running.json'), 'utf8')) as State;
 }
 
-export function pidOf(shell: Shell, name: string): number {
-  const found = stateOf(shell).processes.findLast((process) => process.name === name);
+export function pidOf(shell: Shell, name: string, data?: string): number {
+  const found = stateOf(shell, data).processes.findLast((process) => process.name === name);
   must(found !== undefined, `no process ${name} in running.json`);
   return found.pid;
 }
