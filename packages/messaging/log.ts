@@ -47,7 +47,9 @@ export interface TopicSpec {
   readonly name: string;
   /** Left out: the log's default. Never changed once the topic is there. */
   readonly partitions?: number;
-  /** Milliseconds that records are kept at least; null for ever. For a topic that is there already it is only ever made longer. */
+  /**
+   * Milliseconds that records are kept at least; null for ever. For a topic that is there already the PostgreSQL log makes it longer, never shorter;
+   * on Kafka that is the operator's business. */
   readonly retentionMs: number | null;
 }
 
@@ -111,7 +113,7 @@ export interface EventLog extends AsyncDisposable {
   /** Names this log among all logs and for as long as its records live: a UUID, or Kafka's cluster id. */
   readonly id: string;
   /**
-   * Makes topics that are not there yet. Of topics that are there, records are kept longer if that is asked for; a partition count is never
+   * Makes topics that are not there yet. Of topics that are there, records are kept longer if that is asked for (PostgreSQL only); a partition count is never
    * changed, and differences are returned.
    */
   createTopics(topics: readonly TopicSpec[]): Promise<TopicDifference[]>;
