@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Broker, startBroker } from '@tradewind/testing/kafka';
-import { quietPort } from '../kills/system.ts';
+import { freePort } from '@tradewind/testing/port';
 import { openProxy, type Way } from './proxy.ts';
 
 export const logKinds = ['kafka', 'postgres'] as const;
@@ -22,7 +22,7 @@ async function openPostgresSide(url: string, names: readonly string[]): Promise<
   const ways = new Map<string, { url: string; proxy: Way }>();
   for (const name of names) {
     const proxy = scope.use(
-      await openProxy({ name: `${name} ↔ log`, port: await quietPort(), target: Number(new URL(url).port) }),
+      await openProxy({ name: `${name} ↔ log`, port: await freePort(), target: Number(new URL(url).port) }),
     );
     const way = new URL(url);
     way.port = String(proxy.port);
@@ -45,14 +45,12 @@ async function openKafkaSide(
   const ways = new Map<string, { url: string; proxy: Way }>();
   const sides: { port: number; advertisedPort: number }[] = [];
   for (const name of names) {
-    const port = await quietPort();
-    const proxy = scope.use(
-      await openProxy({ name: `${name} ↔ log`, port: await quietPort(), target: port }),
-    );
+    const port = await freePort();
+    const proxy = scope.use(await openProxy({ name: `${name} ↔ log`, port: await freePort(), target: port }));
     sides.push({ port, advertisedPort: proxy.port });
     ways.set(name, { url: `kafka://127.0.0.1:${proxy.port}`, proxy });
   }
-  const options = { dataDir: join(dataDir, 'kafka'), port: await quietPort(), sides, onProgress: say };
+  const options = { dataDir: join(dataDir, 'kafka'), port: await freePort(), sides, onProgress: say };
   const broker = scope.use(await startBroker(options));
   const kept = scope.move();
   return { url: broker.url, broker, ways, [Symbol.asyncDispose]: () => kept.disposeAsync() };

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import type { EventLog } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
 import { createLogger } from '@tradewind/telemetry/logger';
+import { freePort } from '@tradewind/testing/port';
 import { Client } from 'pg';
-import { quietPort } from '../kills/system.ts';
 import type { Addresses } from '../load/books.ts';
 import { seedCatalogue } from '../seed.ts';
 import { tailOf } from '../start/logs.ts';
@@ -56,7 +56,7 @@ export class World implements AsyncDisposable {
   #log: EventLog | undefined;
 
   static async open(options: WorldOptions): Promise<World> {
-    const world = new World(options, await quietPort());
+    const world = new World(options, await freePort());
     try {
       await world.#start();
       return world;
@@ -168,9 +168,9 @@ export class World implements AsyncDisposable {
       await openLogSide(log, { dataDir, databaseUrl: this.databaseUrl('log'), names, say }),
     );
     for (const { name } of services) {
-      const port = await quietPort();
+      const port = await freePort();
       this.#ports.set(name, port);
-      const proxy = await openProxy({ name: `clients ↔ ${name}`, port: await quietPort(), target: port });
+      const proxy = await openProxy({ name: `clients ↔ ${name}`, port: await freePort(), target: port });
       this.#fronts.set(name, this.#scope.use(proxy));
     }
     say('starting the services');
@@ -221,12 +221,12 @@ export class World implements AsyncDisposable {
     if (!way) throw new Error(`${name} has no way to the log`);
     const database = await openProxy({
       name: `${name} ↔ database`,
-      port: await quietPort(),
+      port: await freePort(),
       target: this.#postgresPort,
     });
     const url = new URL(this.databaseUrl(spec.name));
     url.port = String(database.port);
-    const port = role === 'serve' ? this.#ports.get(spec.name) : await quietPort();
+    const port = role === 'serve' ? this.#ports.get(spec.name) : await freePort();
     const env = {
       ...this.#environment(spec),
       [role === 'serve' ? 'PORT' : 'HEALTH_PORT']: String(port),

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '@tradewind/testing/port';
 import type { Addresses } from '../load/books.ts';
 import { isAlive, type ProcessIdentity } from '../start/identity.ts';
 import { services, variable } from '../start/services.ts';
@@ -33,9 +33,9 @@ const starter = fileURLToPath(new URL('../start.ts', import.meta.url));
 const START_MS = 120_000;
 
 export async function openSystem(dataDir: string): Promise<System> {
-  const postgresPort = await quietPort();
+  const postgresPort = await freePort();
   const ports = new Map<string, number>();
-  for (const { name } of services) ports.set(name, await quietPort());
+  for (const { name } of services) ports.set(name, await freePort());
   const env = environment(ports, postgresPort);
   const url = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
   let child: ChildProcess | undefined;
@@ -108,26 +108,4 @@ function recorded(dataDir: string): readonly RecordedProcess[] {
   } catch {
     return [];
   }
-}
-
-const given = new Set<number>();
-
-/**
- * A free port that the kernel gives to no outgoing connection: while its process is dead, a client that tries again and again could
- * get the very port as its own, and connect to itself.
- */
-export async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    if (given.has(port) || !(await isFree(port))) continue;
-    given.add(port);
-    return port;
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const server = createServer().once('error', () => resolve(false));
-  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  return await promise;
 }

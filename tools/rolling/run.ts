@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { freePort } from '@tradewind/testing/port';
 import { type AuditReport, audit } from '../load/audit.ts';
 import { formatAudit } from '../load/report.ts';
 import { services, variable } from '../start/services.ts';
@@ -122,35 +122,13 @@ async function environment(overlap: boolean): Promise<NodeJS.ProcessEnv> {
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     ...(overlap && { REUSE_PORT: 'true' }),
-    TRADEWIND_POSTGRES_PORT: String(await quietPort()),
+    TRADEWIND_POSTGRES_PORT: String(await freePort()),
   };
   for (const { name } of services) {
     delete env[variable(name, 'DATABASE_URL')];
-    env[variable(name, 'PORT')] = String(await quietPort());
+    env[variable(name, 'PORT')] = String(await freePort());
   }
   return env;
-}
-
-const given = new Set<number>();
-
-/**
- * A free port that the kernel gives to no outgoing connection: while its process is away, a client that tries again and again could
- * get the very port as its own, and connect to itself.
- */
-async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    if (given.has(port) || !(await isFree(port))) continue;
-    given.add(port);
-    return port;
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const { promise, resolve: answer } = Promise.withResolvers<boolean>();
-  const server = createServer().once('error', () => answer(false));
-  server.listen(port, '127.0.0.1', () => server.close(() => answer(true)));
-  return await promise;
 }
 
 /** For people. */
