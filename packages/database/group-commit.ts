@@ -1,4 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import { activeSpan, type Span, shared } from '@tradewind/telemetry/span';
 import type { Database, EntityManager } from './database.ts';
 import { failureKind } from './failure.ts';
 
@@ -21,6 +22,8 @@ export interface GroupCommitOptions {
 
 interface Waiting<Request, Result> {
   readonly request: Request;
+  /** Of whoever asks. */
+  readonly span: Span | undefined;
   /** Whether nobody waits for the answer any more. */
   readonly over: () => boolean;
   readonly resolve: (result: Result) => void;
@@ -47,10 +50,14 @@ export function groupCommit<Request, Result>(
   let busy = 0;
 
   const attempt = async (waiting: readonly Waiting<Request, Result>[]) => {
-    const results = await transaction(
-      database,
-      work,
-      waiting.map(({ request }) => request),
+    const requests = waiting.map(({ request }) => request);
+    const spans = waiting.map(({ span }) => span);
+    const results = await shared(
+      'commit batch',
+      'database',
+      spans,
+      { 'tradewind.batch.size': spans.length },
+      () => transaction(database, work, requests),
     );
     for (const [index, { resolve, reject }] of waiting.entries()) {
       const result = results[index];
@@ -94,7 +101,7 @@ export function groupCommit<Request, Result>(
       if (queue.length >= maxWaiting) {
         return reject(new ConnectError('too many requests wait already', Code.ResourceExhausted));
       }
-      queue.push({ request, over, resolve, reject });
+      queue.push({ request, span: activeSpan(), over, resolve, reject });
       if (busy < lanes) void lane();
     });
 }

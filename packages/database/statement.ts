@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery, type Kysely } from 'kysely';
 import { Client, type QueryConfig } from 'pg';
+import { inStatementSpan } from './statement-span.ts';
 
 /** A hot statement: its text is parsed and planned once a connection, under a name of its own. */
 export interface Statement<Row> {
@@ -32,6 +33,13 @@ export async function run<Row>(
   return rows;
 }
 
+/** The statement, which may be given with its values in one object. */
+function textOf(query: unknown): string | undefined {
+  if (typeof query === 'string') return query;
+  const { text } = (query ?? {}) as { text?: unknown };
+  return typeof text === 'string' ? text : undefined;
+}
+
 /** The pool's client: knows hot statements by their text and prepares them, which neither Kysely nor MikroORM does. */
 export class PreparingClient extends Client {
   // The signature is pg's own set of overloads; only the (text, values) form is of interest here.
@@ -39,9 +47,9 @@ export class PreparingClient extends Client {
     const [text, values, ...rest] = args as readonly unknown[];
     const name = typeof text === 'string' ? names.get(text) : undefined;
     const query = super.query as (...args: unknown[]) => unknown;
-    const result = name
-      ? query.call(this, { name, text, values } as QueryConfig, ...rest)
-      : query.apply(this, args);
+    const result = inStatementSpan(textOf(text), this.database, () =>
+      name ? query.call(this, { name, text, values } as QueryConfig, ...rest) : query.apply(this, args),
+    );
     // Behind a silent network the next query would only queue up behind this one.
     if (result instanceof Promise) {
       result.catch((error: unknown) => {

@@ -1,5 +1,6 @@
 import { deadLetterTopic, redriveTopic } from './contract.ts';
 import { type EventContext, type Fact, JSON_TYPE, storable } from './event.ts';
+import { toldAs } from './event-spans.ts';
 import type { LogRecord, ReceivedRecord } from './log.ts';
 import { uniqueId } from './unique-id.ts';
 
@@ -51,8 +52,14 @@ export function deadLetterOf(
   origin: Origin,
   why: GivingUp,
 ): Fact {
+  // The event's own id is in its header; it need not be a UUID, as the column's must.
+  const letter = uniqueId();
+  const topic = deadLetterTopic(origin.topic);
+  const key = storable(record.key ?? '');
+  const trace = toldAs(topic, key, letter, { traceparent, tracestate });
+  const { traceparent: _, tracestate: __, ...own } = record.headers;
   const headers = {
-    ...record.headers,
+    ...own,
     ce_id: id,
     ce_source: source,
     [`${PREFIX}reason`]: why.reason,
@@ -67,15 +74,14 @@ export function deadLetterOf(
     [`${PREFIX}null_value`]: String(record.value === null),
   };
   return {
-    // The event's own id is in its header; it need not be a UUID, as the column's must.
-    id: uniqueId(),
-    topic: deadLetterTopic(origin.topic),
-    key: storable(record.key ?? ''),
+    id: letter,
+    topic,
+    key,
     type: storable(record.headers.ce_type ?? ''),
     payload: record.value ?? new Uint8Array(),
     contentType: storable(record.headers['content-type'] ?? JSON_TYPE),
-    traceparent: traceparent ?? null,
-    tracestate: tracestate ?? null,
+    traceparent: trace.traceparent ?? null,
+    tracestate: trace.tracestate ?? null,
     headers: Object.fromEntries(
       Object.entries(headers).map(([name, value]) => [storable(name), storable(value)]),
     ),

@@ -8,6 +8,7 @@ import type { Gate } from './gate.ts';
 import { type HeldEvent, headOf, Overtaken, type Verdict } from './held.ts';
 import { isHopeless } from './incoming.ts';
 import { close, countFailure, type Line, leave, nextDue, takeDue, type Worker } from './line.ts';
+import type { ReceivedRecord } from './log.ts';
 import type { Marks } from './marks.ts';
 import { type RetryPolicy, retryOf } from './retry.ts';
 
@@ -22,6 +23,8 @@ export interface DrainOptions {
   readonly attempt: <T>(work: () => Promise<T>) => Promise<T>;
   /** Called whenever it has looked: takes care of what changed. */
   readonly onTurn: () => Promise<void>;
+  /** Called for an event that has failed and waits again. */
+  readonly onRetry: (record: ReceivedRecord, waitMs: number) => void;
   readonly signal: AbortSignal;
   readonly logger: Logger;
 }
@@ -193,6 +196,7 @@ export class Drain {
     logger.warn({ ...about, err: error }, 'an event failed again');
     if (verdict) return await this.#giveUp(now, head, this.#why(now, verdict));
     const waitMs = fullJitter(now.attempts - 1, { baseMs, capMs });
+    this.#options.onRetry(head.record, waitMs);
     await attempt(() => leave(database.pool, worker, line, waitMs));
     return undefined;
   }

@@ -12,6 +12,7 @@ import { createValidator } from '@bufbuild/protovalidate';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { currentTraceContext, type TraceContext } from '@tradewind/telemetry/trace-context';
 import { topicOf } from './contract.ts';
+import { toldAs } from './event-spans.ts';
 import type { ReceivedRecord } from './log.ts';
 import { uniqueId } from './unique-id.ts';
 
@@ -28,7 +29,7 @@ export interface Fact {
   readonly type: string;
   readonly payload: Uint8Array;
   readonly contentType: string;
-  /** W3C trace context of whoever told it. */
+  /** W3C trace context of its own span, which hangs under whoever told it. */
   readonly traceparent: string | null;
   readonly tracestate: string | null;
   /** Headers besides those of CloudEvents; dead letters have them. */
@@ -56,7 +57,7 @@ const HALF_PAIR = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
 export function factOf<Desc extends DescMessage>(
   schema: Desc,
   init: MessageInitShape<Desc>,
-  trace: Pick<EventContext, 'traceparent' | 'tracestate'> | TraceContext = currentTraceContext(),
+  teller: TraceContext = currentTraceContext(),
 ): Fact {
   const message = create(schema, init);
   const result = validator.validate(schema, message);
@@ -65,15 +66,18 @@ export function factOf<Desc extends DescMessage>(
   const { name, keyField } = topicOf(schema);
   const text = toJsonString(schema, message, { useProtoFieldName: true, alwaysEmitImplicit: true });
   if (HALF_PAIR.test(text)) throw new Error(`${schema.typeName} has text that is not Unicode`);
+  const id = uniqueId();
+  const key = String((message as Record<string, unknown>)[keyField]);
+  const { traceparent, tracestate } = toldAs(name, key, id, teller);
   return {
-    id: uniqueId(),
+    id,
     topic: name,
-    key: String((message as Record<string, unknown>)[keyField]),
+    key,
     type: schema.typeName,
     payload: encoder.encode(text),
     contentType: JSON_TYPE,
-    traceparent: trace.traceparent ?? null,
-    tracestate: trace.tracestate ?? null,
+    traceparent: traceparent ?? null,
+    tracestate: tracestate ?? null,
     headers: null,
   };
 }

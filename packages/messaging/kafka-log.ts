@@ -91,6 +91,7 @@ interface Chosen {
 }
 
 class KafkaLog implements EventLog {
+  readonly system = 'kafka';
   readonly id: string;
   readonly #cluster: Cluster;
   readonly #chosen: Chosen;

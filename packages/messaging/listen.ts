@@ -1,6 +1,7 @@
 import type { Database } from '@tradewind/database/database';
 import type { Waits } from '@tradewind/process/wait-for';
 import type { Logger } from '@tradewind/telemetry/logger';
+import type { ConsumerSpans } from '@tradewind/telemetry/tracing-options';
 import type { BatchOutcome } from './batch.ts';
 import { redriveTopic } from './contract.ts';
 import { Listener } from './listener.ts';
@@ -27,6 +28,8 @@ export interface ListenOptions {
   /** Events held for retry at most, before the partitions that add to them pause; 10,000 when left out. */
   readonly maxHeld?: number;
   readonly clock?: () => Date;
+  /** How the spans of events belong to those that told them; `child` when left out. */
+  readonly consumerSpans?: ConsumerSpans;
 }
 
 /**

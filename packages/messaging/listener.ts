@@ -4,6 +4,7 @@ import { type Batches, type BatchOutcome, openBatches } from './batch.ts';
 import { Careful, deadly } from './careful.ts';
 import type { GivingUp } from './dead-letter.ts';
 import { Drain } from './drain.ts';
+import { EventSpans } from './event-spans.ts';
 import { Gate } from './gate.ts';
 import { type Failure, textOf } from './held.ts';
 import { type Decode, decoder, type Identified, type Incoming, isHopeless } from './incoming.ts';
@@ -23,6 +24,7 @@ export class Listener implements AsyncDisposable {
   readonly #options: ListenOptions;
   readonly #consumer: Consumer;
   readonly #decode: Decode;
+  readonly #spans: EventSpans;
   readonly #batches: Batches;
   readonly #session: Session;
   readonly #marks: Marks;
@@ -45,7 +47,11 @@ export class Listener implements AsyncDisposable {
     this.#options = options;
     this.#consumer = consumer;
     this.#decode = decoder({ group, logId: log.id, subscriptions, clock });
-    this.#batches = this.#reporting(openBatches({ group, database, decode: this.#decode }));
+    const { consumerSpans } = options;
+    this.#spans = new EventSpans({ group, system: log.system, consumerSpans });
+    this.#batches = this.#reporting(
+      this.#spans.around(openBatches({ group, database, decode: this.#decode })),
+    );
     this.#session = new Session({ group, pool, logger, signal });
     this.#marks = new Marks({
       session: this.#session,
@@ -64,6 +70,7 @@ export class Listener implements AsyncDisposable {
       retry,
       attempt: (work) => this.#attempt(work),
       onTurn: () => this.#look(),
+      onRetry: (record, waitMs) => this.#spans.waits(record, waitMs),
       signal,
       logger,
     });
@@ -81,6 +88,7 @@ export class Listener implements AsyncDisposable {
 
   /** Takes a batch: one transaction if it can be, and if it can't, one by one, so that a bad event hurts only itself. */
   async take(records: readonly ReceivedRecord[]): Promise<void> {
+    this.#spans.received();
     this.#progress.received(records);
     await this.#attempt(() => this.#careful.enter(records));
     // A partition that went to another member meanwhile is that member's work.

@@ -110,6 +110,8 @@ export interface Consumer extends AsyncDisposable {
 }
 
 export interface EventLog extends AsyncDisposable {
+  /** What it is, by the name that traces give it: https://opentelemetry.io/docs/specs/semconv/messaging/ */
+  readonly system: 'kafka' | 'postgresql';
   /** Names this log among all logs and for as long as its records live: a UUID, or Kafka's cluster id. */
   readonly id: string;
   /**

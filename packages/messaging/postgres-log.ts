@@ -76,6 +76,7 @@ const IDENTITY = { name: 'identity', text: 'SELECT id::text FROM event_log.log' 
 const PROBE_MS = 3_000;
 
 class PostgresLog implements EventLog {
+  readonly system = 'postgresql';
   readonly id: string;
   readonly #options: PostgresLogOptions;
   readonly #database: Database;

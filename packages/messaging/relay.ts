@@ -1,7 +1,9 @@
 import { sessionUrl } from '@tradewind/database/session';
 import { delay, fullJitter } from '@tradewind/process/backoff';
+import { epochMs } from '@tradewind/telemetry/clock';
 import type { Logger } from '@tradewind/telemetry/logger';
 import { Client } from 'pg';
+import { type SentFact, sent } from './event-spans.ts';
 import type { EventLog, LogRecord, Producer } from './log.ts';
 import { isRefusal, StuckFacts } from './stuck-facts.ts';
 
@@ -87,6 +89,12 @@ function recordOf(row: OutboxRow): LogRecord {
     value: row.payload,
     headers: row.headers ? { ...headers, ...row.headers } : headers,
   };
+}
+
+function factIn(row: OutboxRow): SentFact {
+  const { id, aggregatetype: topic, aggregateid: key, created_at: writtenAt } = row;
+  const trace = { traceparent: row.traceparent ?? undefined, tracestate: row.tracestate ?? undefined };
+  return { id, topic, key, writtenAt, trace };
 }
 
 async function remove(client: Client, positions: readonly string[]): Promise<void> {
@@ -222,22 +230,22 @@ class OutboxRelay implements Relay {
   ): Promise<void> {
     const { batch = 2_000, pollMs = 1_000 } = this.#options;
     const stuck = new StuckFacts();
-    let sent: string[] = [];
+    let appended: string[] = [];
     while (true) {
       this.#wanted = false;
       const { rows } = await client.query<OutboxRow>({
         name: 'read',
         text: READ,
-        values: [[...sent, ...stuck.positions()], batch, TURN_BYTES],
+        values: [[...appended, ...stuck.positions()], batch, TURN_BYTES],
       });
       const free = this.#stop.signal.aborted ? [] : stuck.sift(rows);
       // What the turn before has sent is deleted while this one sends, so the two commits wait for the disk together. A failure between an
       // append and its delete repeats the rows; the inbox absorbs that.
-      const [now] = await Promise.all([this.#send(producer, free, stuck), remove(client, sent)]);
-      sent = now;
+      const [now] = await Promise.all([this.#send(producer, free, stuck), remove(client, appended)]);
+      appended = now;
       this.trouble = stuck.trouble;
       onProgress();
-      if (this.#stop.signal.aborted && sent.length === 0) return;
+      if (this.#stop.signal.aborted && appended.length === 0) return;
       if (rows.length === 0 && !this.#wanted) await this.#pause(pollMs);
       const error = lost();
       if (error) throw error;
@@ -247,29 +255,34 @@ class OutboxRelay implements Relay {
   /** Appends rows, all at once if that is possible. Answers the positions of those that are on the log. */
   async #send(producer: Producer, rows: readonly OutboxRow[], stuck: StuckFacts): Promise<string[]> {
     if (rows.length === 0) return [];
+    const began = epochMs();
+    const { log, logger } = this.#options;
     try {
       await producer.append(rows.map(recordOf));
+      sent(log.system, rows.map(factIn), began);
       return rows.map(({ position }) => position);
     } catch (error) {
       if (!isRefusal(error)) throw error;
     }
     // One of them will never be taken as it is. The others must not wait for it, but those of its key.
-    const sent: string[] = [];
+    const gone: string[] = [];
     for (const row of rows) {
       if (stuck.sift([row]).length === 0) continue;
       try {
         await producer.append([recordOf(row)]);
-        sent.push(row.position);
+        sent(log.system, [factIn(row)], began);
+        gone.push(row.position);
       } catch (error) {
         if (!isRefusal(error)) throw error;
         stuck.add(row, error);
-        this.#options.logger.error(
+        sent(log.system, [factIn(row)], began, error);
+        logger.error(
           { err: error, event: row.id, topic: row.aggregatetype, key: row.aggregateid },
           'the log refuses a fact; it stays in the outbox, and its key waits',
         );
       }
     }
-    return sent;
+    return gone;
   }
 
   /** Until somebody wakes it, or the time is over. */

@@ -1,4 +1,5 @@
 import { LOG_LEVELS } from '@tradewind/telemetry/logger';
+import { CONSUMER_SPANS, EXPORTERS, SAMPLERS } from '@tradewind/telemetry/tracing-options';
 
 /** How one value of the environment is read. Made by the functions of this file. */
 export interface Setting<T> {
@@ -151,6 +152,30 @@ export const eventLogSettings = {
   KAFKA_SESSION: optional(duration()),
 };
 
+/** A share of a whole. */
+export function ratio(fallback?: number): Setting<number> {
+  const parse = (value: string) => {
+    const number = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
+    return number >= 0 && number <= 1 ? number : undefined;
+  };
+  return setting('a number from 0 to 1', parse, fallback);
+}
+
+/** How a process traces. The rest of OpenTelemetry's variables (headers, certificates, timeouts) is read by its exporters. */
+export const tracingSettings = {
+  OTEL_SDK_DISABLED: flag(false),
+  /** Where spans go; otlp where an endpoint is given, else none, when left out. */
+  OTEL_TRACES_EXPORTER: optional(oneOf(EXPORTERS)),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(url({ protocols: ['http', 'https'] })),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: optional(url({ protocols: ['http', 'https'] })),
+  OTEL_EXPORTER_OTLP_PROTOCOL: optional(oneOf(['grpc', 'http/protobuf', 'http/json'])),
+  OTEL_EXPORTER_JAEGER_ENDPOINT: optional(url({ protocols: ['http', 'https'] })),
+  OTEL_TRACES_SAMPLER: oneOf(SAMPLERS, 'parentbased_always_on'),
+  OTEL_TRACES_SAMPLER_ARG: ratio(1),
+  /** Whether the spans of handled events hang under those that told them, or have traces of their own that link to them. */
+  TRACE_CONSUMERS: oneOf(CONSUMER_SPANS, 'child'),
+};
+
 /** What every service of Tradewind takes; spread it among the service's own settings. */
 export const serviceSettings = {
   HOST: text('127.0.0.1'),
@@ -158,4 +183,5 @@ export const serviceSettings = {
   SHUTDOWN: duration('10s'),
   DATABASE_URL: postgresUrl(),
   ...eventLogSettings,
+  ...tracingSettings,
 };

@@ -1,7 +1,13 @@
 import { type Logger, symbols } from 'pino';
 
 /** What differs from one line to the next. `requestId` and `peer` must need no escaping in JSON. */
-export type AccessLine = { durationMs: number; requestId: string; peer: string };
+export type AccessLine = {
+  durationMs: number;
+  requestId: string;
+  peer: string;
+  traceId: string;
+  spanId: string;
+};
 
 /** Writes the line of one call that succeeded. */
 export type WriteLine = (line: AccessLine) => void;
@@ -15,7 +21,6 @@ type Inside = {
   [symbols.asJsonSym](line: object, message: undefined, level: number, time: string): string;
   [symbols.timeSym](): string;
   [symbols.streamSym]: { write(text: string): void };
-  [symbols.mixinSym]?: (line: object, level: number, logger: Logger) => object;
 };
 
 /**
@@ -37,16 +42,12 @@ export class AccessLog {
   writer(fixed: object): WriteLine {
     // Nothing in these lines needs redacting.
     const child = this.#logger.child(fixed, { redact: [] }) as Logger & Inside;
-    const [head, afterTime, afterDuration, afterId, tail] = template(child);
-    return (line) => {
+    const [head, afterTime, afterDuration, afterId, afterPeer, afterTrace, tail] = template(child);
+    // The logger's own way to the trace's ids is not asked: the line has them.
+    return ({ durationMs, requestId, peer, traceId, spanId }) => {
       if (!child.isLevelEnabled('info')) return;
-      const more = child[symbols.mixinSym]?.({}, child.levels.values.info ?? 30, child);
-      if (more !== undefined && !isEmpty(more)) {
-        child.info({ duration_ms: line.durationMs, request_id: line.requestId, peer: line.peer });
-        return;
-      }
       this.#keep(
-        `${head}${this.#now()}${afterTime}${line.durationMs}${afterDuration}${line.requestId}${afterId}${line.peer}${tail}`,
+        `${head}${this.#now()}${afterTime}${durationMs}${afterDuration}${requestId}${afterId}${peer}${afterPeer}${traceId}${afterTrace}${spanId}${tail}`,
       );
     };
   }
@@ -78,18 +79,13 @@ export class AccessLog {
   }
 }
 
-function isEmpty(value: object): boolean {
-  for (const _ in value) return false;
-  return true;
-}
+const HOLES = { request_id: '<id>', peer: '<peer>', trace_id: '<trace>', span_id: '<span>' };
 
 /** The line that the logger makes, cut where its values go. */
-function template(logger: Logger & Inside): [string, string, string, string, string] {
-  const line = { duration_ms: 123_456_789, request_id: '<id>', peer: '<peer>' };
+function template(logger: Logger & Inside): string[] {
+  const line = { duration_ms: 123_456_789, ...HOLES };
   const text = logger[symbols.asJsonSym](line, undefined, 30, '<time>');
-  const [head, afterTime, afterDuration, afterId, tail] = text.split(/<time>|123456789|<id>|<peer>/);
-  if (tail === undefined || afterTime === undefined || afterDuration === undefined || afterId === undefined) {
-    throw new Error(`the logger does not write lines as expected: ${text}`);
-  }
-  return [head ?? '', afterTime, afterDuration, afterId, tail];
+  const parts = text.split(/<time>|123456789|<id>|<peer>|<trace>|<span>/);
+  if (parts.length !== 7) throw new Error(`the logger does not write lines as expected: ${text}`);
+  return parts;
 }

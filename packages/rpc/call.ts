@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
+import type { Span } from '@tradewind/telemetry/span';
+import { innerSpan, serverSpan, TRACERESPONSE, traceresponse } from './call-span.ts';
 
 /** What a handler may know of its caller, the same whatever the face: gRPC, Connect, gRPC-Web, REST, GraphQL. */
 export interface Call {
@@ -66,6 +68,7 @@ export abstract class ActiveCall implements Call {
   /** performance.now() of the deadline. */
   #deadlineAt: number | undefined;
   #onAbort: ((reason: ConnectError) => void) | undefined;
+  #span: Span | undefined;
 
   constructor(face: Face, peer: string, requestId: string | undefined, streaming = false) {
     this.face = face;
@@ -76,6 +79,25 @@ export abstract class ActiveCall implements Call {
 
   abstract header(name: string): string | undefined;
   abstract setHeader(name: string, value: string): void;
+
+  /** Its span, which begins with the first question for it. @param method by its full name */
+  spanOf(method: string): Span {
+    if (this.#span) return this.#span;
+    const span = this.begin(method);
+    this.#span = span;
+    return span;
+  }
+
+  protected begin(method: string): Span {
+    const { face } = this;
+    if (face === 'http') return innerSpan(method, undefined);
+    const span = serverSpan(method, face, {
+      traceparent: this.header('traceparent'),
+      tracestate: this.header('tracestate'),
+    });
+    this.setHeader(TRACERESPONSE, traceresponse(span));
+    return span;
+  }
 
   get signal(): AbortSignal {
     if (this.#controller === undefined) {

@@ -16,8 +16,10 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
+import type { Span } from '@tradewind/telemetry/span';
 import type { Logger } from 'pino';
 import { ActiveCall, type Face, requestIdFrom } from './call.ts';
+import { serverSpan, TRACERESPONSE, traceresponse } from './call-span.ts';
 import { jsonOptionsOf } from './connect-json.ts';
 import { longestMs, longestTimeout, timeoutMs } from './grpc-timeout.ts';
 import type { Limits } from './limits.ts';
@@ -28,10 +30,10 @@ import { type AnyMessage, asItIs, type Route } from './route.ts';
 type Request = IncomingMessage | Http2ServerRequest;
 type Response = ServerResponse | Http2ServerResponse;
 
-/** What the HTTP side knows of a request, and whether the pipeline has seen it (and so logged it). */
-type Origin = { peer: string; requestId: string; reached: boolean };
+/** What the HTTP side knows of a request, and its span once the pipeline has seen it (and so logged it). */
+type Origin = { peer: string; requestId: string; span: Span | undefined };
 
-const originKey = createContextKey<Origin>({ peer: '', requestId: '', reached: false });
+const originKey = createContextKey<Origin>({ peer: '', requestId: '', span: undefined });
 
 /** Answers a request when it names an implemented RPC; false when it does not, untouched. */
 export type ConnectHandler = (request: Request, response: Response) => boolean;
@@ -70,7 +72,7 @@ async function answer(
   const origin: Origin = {
     peer: `${request.socket.remoteAddress}:${request.socket.remotePort}`,
     requestId: requestIdFrom(typeof header === 'string' ? header : undefined),
-    reached: false,
+    span: undefined,
   };
   const contextValues = createContextValues().set(originKey, origin);
   const universal = universalRequestFromNodeRequest(
@@ -81,14 +83,28 @@ async function answer(
   );
   shortenTimeout(universal.header);
   let answered = await handler(universal);
-  if (!origin.reached) {
+  if (!origin.span) {
     answered = await blameRequest(answered);
+    origin.span = refused(handler, universal.header, answered.status);
     const duration_ms = Math.round((performance.now() - startedAt) * 1e3) / 1e3;
     const { requestId: request_id, peer } = origin;
     const method = handler.requestPath.slice(1);
-    logger.info({ method, face: 'connect', status: answered.status, duration_ms, request_id, peer });
+    const { traceId: trace_id, spanId: span_id } = origin.span.context;
+    const { status } = answered;
+    logger.info({ method, face: 'connect', status, duration_ms, request_id, peer, trace_id, span_id });
   }
   await universalResponseToNodeResponse(withHeaders(answered, handler, origin), response as ServerResponse);
+}
+
+/** What never became a call has a span all the same, for its caller may ask. */
+function refused({ requestPath }: UniversalHandler, header: Headers, status: number): Span {
+  const caller = {
+    traceparent: header.get('traceparent') ?? undefined,
+    tracestate: header.get('tracestate') ?? undefined,
+  };
+  const span = serverSpan(requestPath.slice(1), 'connect', caller);
+  span.end({ 'http.response.status_code': status });
+  return span;
 }
 
 /** Connect's timers take 31 bits of milliseconds and end at once with more. */
@@ -101,22 +117,24 @@ function shortenTimeout(header: Headers): void {
 function withHeaders(
   answered: UniversalServerResponse,
   handler: UniversalHandler,
-  { requestId }: Origin,
+  { requestId, span }: Origin,
 ): UniversalServerResponse {
   const header = new Headers(answered.header);
   header.set('x-request-id', requestId);
+  if (span) header.set(TRACERESPONSE, traceresponse(span));
   if (answered.status === 405) header.set('allow', handler.allowedMethods.join(', '));
   return { ...answered, header };
 }
 
 class ConnectCall extends ActiveCall {
   readonly #context: HandlerContext;
+  readonly #origin: Origin;
 
   constructor(context: HandlerContext, streaming: boolean) {
     const origin = context.values.get(originKey);
     super(context.protocolName as Face, origin.peer, origin.requestId, streaming);
-    origin.reached = true;
     this.#context = context;
+    this.#origin = origin;
     const timeoutMs = context.timeoutMs();
     if (timeoutMs !== undefined) this.expect(timeoutMs);
     const { signal } = context;
@@ -130,6 +148,12 @@ class ConnectCall extends ActiveCall {
 
   header(name: string): string | undefined {
     return this.#context.requestHeader.get(name) ?? undefined;
+  }
+
+  protected override begin(method: string): Span {
+    const span = super.begin(method);
+    this.#origin.span = span;
+    return span;
   }
 
   setHeader(name: string, value: string): void {

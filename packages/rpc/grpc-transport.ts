@@ -25,6 +25,8 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
+import type { Span } from '@tradewind/telemetry/span';
+import { carry, clientSpan, endCall } from './call-span.ts';
 import { errorOf } from './grpc-status.ts';
 import type { Retry } from './retry.ts';
 
@@ -45,6 +47,8 @@ export function grpcTransport(channel: Client, retry: Retry, defaults: Patience)
       const deadline = Date.now() + timeoutMs;
       const waitUntil = Date.now() + Math.min(defaults.waitMs, timeoutMs * 0.8);
       const headers = new Headers(header);
+      const span = clientSpan(method);
+      carry(span, headers);
       const request = encode(method.input, input);
       const send = () => unary(channel, method, request, metadataOf(headers), deadline, signal);
       const attempt = () =>
@@ -53,13 +57,30 @@ export function grpcTransport(channel: Client, retry: Retry, defaults: Patience)
         method.idempotency === Idempotency.NO_SIDE_EFFECTS ||
         method.idempotency === Idempotency.IDEMPOTENT ||
         headers.has('idempotency-key');
-      return again ? retry.run(deadline, signal, attempt) : attempt();
+      return ended(span, again ? retry.run(deadline, signal, attempt) : attempt());
     },
     stream: async (method, signal, timeoutMs, header, input) => {
       const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
-      return stream(channel, method, input, metadataOf(new Headers(header)), deadline, signal);
+      const headers = new Headers(header);
+      const span = clientSpan(method);
+      carry(span, headers);
+      // A stream may last for ever: its span is the opening of it.
+      span?.end();
+      return stream(channel, method, input, metadataOf(headers), deadline, signal);
     },
   };
+}
+
+/** Ends a call's span with the call. */
+async function ended<T>(span: Span | undefined, call: Promise<T>): Promise<T> {
+  try {
+    const answer = await call;
+    if (span) endCall(span, 0);
+    return answer;
+  } catch (error) {
+    if (span) endCall(span, error instanceof ConnectError ? error.code : Code.Unknown);
+    throw error;
+  }
 }
 
 function isConnected(channel: Client): boolean {

@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import { serverSpan, TRACERESPONSE, traceresponse } from './call-span.ts';
 import { Peers } from './grpc-peers.ts';
 import { refuseStream } from './grpc-refuse.ts';
 import { statusHeaders } from './grpc-status.ts';
@@ -102,12 +103,16 @@ export class GrpcFace {
     const path = headers[':path'] ?? '';
     const route = this.#routes.get(path);
     if (route === undefined) {
-      return this.#refuse(stream, path, new ConnectError(`unknown method ${path}`, Code.Unimplemented));
+      return this.#refuse(stream, headers, new ConnectError(`unknown method ${path}`, Code.Unimplemented));
     }
     const timeout = headers['grpc-timeout'];
     const ms = timeout === undefined ? undefined : timeoutMs(String(timeout));
     if (timeout !== undefined && ms === undefined) {
-      return this.#refuse(stream, path, new ConnectError('grpc-timeout is not valid', Code.InvalidArgument));
+      return this.#refuse(
+        stream,
+        headers,
+        new ConnectError('grpc-timeout is not valid', Code.InvalidArgument),
+      );
     }
     if (route.method.methodKind === 'unary') {
       answerUnary(this.#pipeline, this.#limits, route, { stream, headers, peer, timeoutMs: ms });
@@ -118,11 +123,22 @@ export class GrpcFace {
     return false;
   }
 
-  #refuse(stream: ServerHttp2Stream, path: string, error: ConnectError): true {
+  #refuse(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: ConnectError): true {
     stream.on('error', () => {});
-    const head = { ':status': 200, 'content-type': 'application/grpc+proto' };
+    const method = (headers[':path'] ?? '').slice(0, 200);
+    const { traceparent, tracestate } = headers as Record<string, string | undefined>;
+    // A name that nobody knows is the caller's invention, and no name for a span.
+    const known = this.#routes.get(method)?.name ?? '_OTHER';
+    const span = serverSpan(known, 'grpc', { traceparent, tracestate });
+    const head = {
+      ':status': 200,
+      'content-type': 'application/grpc+proto',
+      [TRACERESPONSE]: traceresponse(span),
+    };
     refuseStream(stream, { ...head, ...statusHeaders(error) });
-    this.#logger.info({ method: path.slice(0, 200), face: 'grpc', code: codeName(error.code) });
+    span.end({ 'rpc.response.status_code': codeName(error.code) });
+    const { traceId: trace_id, spanId: span_id } = span.context;
+    this.#logger.info({ method, face: 'grpc', code: codeName(error.code), trace_id, span_id });
     return true;
   }
 }

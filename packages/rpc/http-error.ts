@@ -2,9 +2,16 @@ import { STATUS_CODES } from 'node:http';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type FieldViolation, toConnectError, violationsOf } from './failure.ts';
+import { requestSpan } from './request-span.ts';
 
 /** What a REST client gets for every failure. `details` may be empty. */
-export type ErrorBody = { status: number; message: string; details: FieldViolation[] };
+export type ErrorBody = {
+  status: number;
+  message: string;
+  details: FieldViolation[];
+  /** Of the request, where it got so far as to be one. */
+  trace_id?: string;
+};
 
 const statusOfCode: Record<Code, number> = {
   [Code.Canceled]: 499,
@@ -38,13 +45,20 @@ export function errorBody(error: unknown): ErrorBody {
 
 /** Answers with an error; 429 and 503 say when to try again. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const body = errorBody(error);
-  if (body.status >= 500) request.log.error({ err: error, request_id: request.id }, 'request failed');
+  const body = { ...errorBody(error), ...traceIdOf(request) };
+  if (body.status >= 500)
+    request.log.error({ err: error, request_id: request.id, ...traceIdOf(request) }, 'request failed');
   if (body.status === 429 || body.status === 503) {
     const after = error instanceof ConnectError ? error.metadata.get('retry-after') : null;
     void reply.header('retry-after', after ?? '1');
   }
   return reply.code(body.status).type('application/json; charset=utf-8').send(JSON.stringify(body));
+}
+
+/** The trace of a request, by which its spans and log lines are found. */
+export function traceIdOf(request: FastifyRequest): { trace_id?: string } {
+  const span = requestSpan(request);
+  return span ? { trace_id: span.context.traceId } : {};
 }
 
 /** The same shape, as JSON, for what has no words of its own. */

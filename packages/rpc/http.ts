@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import AjvCompiler from '@fastify/ajv-compiler';
+import type { Span } from '@tradewind/telemetry/span';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -11,9 +12,10 @@ import Fastify, {
 import type { Logger } from 'pino';
 import { requestIdFrom } from './call.ts';
 import type { HealthState } from './health.ts';
-import { rawError, sendError } from './http-error.ts';
+import { rawError, sendError, traceIdOf } from './http-error.ts';
 import type { Limits } from './limits.ts';
 import { onlyDigits, type Validate } from './query-numbers.ts';
+import { requestSpan, traceRequests } from './request-span.ts';
 import { isInvoked } from './rest.ts';
 
 export type AppOptions = {
@@ -44,6 +46,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     },
   });
   acceptOnlyJson(app);
+  traceRequests(app, probes);
   addHooks(app, options);
   refuseUnknown(app);
   app.setErrorHandler(sendError);
@@ -121,6 +124,7 @@ function addHooks(app: FastifyInstance, { health, logger }: AppOptions): void {
         duration_ms: Math.round(reply.elapsedTime * 1e3) / 1e3,
         request_id: request.id,
         peer: `${request.socket.remoteAddress}:${request.socket.remotePort}`,
+        ...idsOf(requestSpan(request)),
       };
       if (probes.has(url ?? '')) logger.debug(line);
       else logger.info(line);
@@ -129,7 +133,10 @@ function addHooks(app: FastifyInstance, { health, logger }: AppOptions): void {
   });
 }
 
-const probes = new Set(['/healthcheck', '/health/live', '/health/ready', '/metrics']);
+const idsOf = (span: Span | undefined) =>
+  span && { trace_id: span.context.traceId, span_id: span.context.spanId };
+
+const probes: ReadonlySet<string> = new Set(['/healthcheck', '/health/live', '/health/ready', '/metrics']);
 
 function addProbes(app: FastifyInstance, { version, health, metrics }: AppOptions): void {
   app.get('/healthcheck', () => `OK v${version}`);
@@ -157,7 +164,7 @@ function refuseUnknown(app: FastifyInstance): void {
     const status = allowed.size > 0 ? 405 : 404;
     if (status === 405) void reply.header('allow', [...allowed].sort().join(', '));
     const message = status === 405 ? `${request.method} is not allowed here` : 'There is nothing here.';
-    return reply.code(status).send({ status, message, details: [] });
+    return reply.code(status).send({ status, message, details: [], ...traceIdOf(request) });
   });
 }
 

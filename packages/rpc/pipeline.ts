@@ -8,9 +8,11 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
+import type { Span } from '@tradewind/telemetry/span';
 import type { Logger } from 'pino';
 import { AccessLog } from './access-log.ts';
 import type { ActiveCall, Unary } from './call.ts';
+import { endCall } from './call-span.ts';
 import { type FieldViolation, toConnectError, undecodable, violationsOf } from './failure.ts';
 import type { Implementation } from './implement.ts';
 import { codeName, type Metrics } from './metrics.ts';
@@ -79,9 +81,11 @@ export class Pipeline {
     this.#active.add(call);
     try {
       if (call.timeoutMs() === undefined) call.limit(this.#deadlineMs);
+      const span = call.spanOf(route.name);
       const request = decoded(decode);
       route.check(request);
-      const init = await call.race((route.handler as Unary<DescMessage, DescMessage>)(request, call));
+      const handler = route.handler as Unary<DescMessage, DescMessage>;
+      const init = await call.race(span.run(() => handler(request, call)));
       const answer = encode(create(route.method.output, init), route);
       this.#end(route, call, 0);
       return answer;
@@ -97,11 +101,12 @@ export class Pipeline {
     call: ActiveCall,
   ): AsyncGenerator<AnyMessage> {
     this.#active.add(call);
+    const span = call.spanOf(route.name);
     const responses = respond(route, requests, call)[Symbol.asyncIterator]();
     let ended = false;
     try {
       for (;;) {
-        const { done, value } = await call.race(responses.next());
+        const { done, value } = await call.race(span.run(() => responses.next()));
         if (done) break;
         yield create(route.method.output, value);
       }
@@ -133,7 +138,12 @@ export class Pipeline {
   failed(route: Route, call: ActiveCall, error: unknown): ConnectError {
     const failure = call.aborted ?? toConnectError(error);
     this.#end(route, call, failure.code, failure);
-    const why = { err: failure.cause ?? failure, method: route.name, request_id: call.requestId };
+    const why = {
+      err: failure.cause ?? failure,
+      method: route.name,
+      request_id: call.requestId,
+      ...idsOf(call.spanOf(route.name)),
+    };
     if (failure.code === Code.Internal || failure.code === Code.Unknown) {
       this.#logger.error(why, 'call failed');
     } else if (failure.code === Code.Unavailable && failure.cause !== undefined) {
@@ -147,10 +157,13 @@ export class Pipeline {
     call.finish();
     const seconds = (performance.now() - call.startedAt) / 1000;
     route.metrics[call.face].observe(code, seconds);
+    const span = call.spanOf(route.name);
+    endCall(span, code);
+    const { traceId, spanId } = span.context;
     const { requestId, peer } = call;
     const durationMs = Math.round(seconds * 1e6) / 1e3;
     if (code === 0) {
-      route.succeeded[call.face]({ durationMs, requestId, peer });
+      route.succeeded[call.face]({ durationMs, requestId, peer, traceId, spanId });
       return;
     }
     // Names of fields only: what was in them may be personal.
@@ -162,10 +175,14 @@ export class Pipeline {
       duration_ms: durationMs,
       request_id: requestId,
       peer,
+      ...idsOf(span),
       fields,
     });
   }
 }
+
+/** A call is logged when its work is over, and nothing runs below its span any more. */
+const idsOf = ({ context: { traceId, spanId } }: Span) => ({ trace_id: traceId, span_id: spanId });
 
 const fieldOf = ({ field }: FieldViolation): string => field;
 

@@ -1,8 +1,11 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
+import type { Span } from '@tradewind/telemetry/span';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ActiveCall } from './call.ts';
+import { innerSpan } from './call-span.ts';
+import { requestSpan } from './request-span.ts';
 
 export { problem, renameFields } from './failure.ts';
 
@@ -27,6 +30,10 @@ class HttpCall extends ActiveCall {
   header(name: string): string | undefined {
     const value = this.#request.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  protected override begin(method: string): Span {
+    return innerSpan(method, requestSpan(this.#request));
   }
 
   setHeader(name: string, value: string): void {

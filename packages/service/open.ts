@@ -244,6 +244,7 @@ async function listenForEver<Own extends Settings>(
         waits,
         retry: { attempts: config.RETRY_ATTEMPTS, baseMs: config.RETRY_BASE },
         maxHeld: config.HELD_MAX,
+        consumerSpans: config.TRACE_CONSUMERS,
         onCommit,
         onJoined: () => {
           failures = 0;

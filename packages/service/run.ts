@@ -2,6 +2,7 @@ import { migrateDown, migrateUp, migrationStatus } from '@tradewind/database/mig
 import { runService } from '@tradewind/process/command';
 import { readEnvironment, type Settings, type Sources, type Values } from '@tradewind/process/environment';
 import { waitFor } from '@tradewind/process/wait-for';
+import { startTelemetry } from '@tradewind/telemetry/start';
 import type { CommonConfig, ServiceDefinition } from './define.ts';
 import { openServiceDatabase, runRoles } from './open.ts';
 
@@ -12,9 +13,21 @@ export async function main<Own extends Settings>(definition: ServiceDefinition<O
     version: definition.version,
     configure: (sources) => {
       const config = configOf(definition, sources);
-      return { config, logLevel: config.LOG_LEVEL, shutdownMs: config.SHUTDOWN };
+      return { config, env: sources.env, logLevel: config.LOG_LEVEL, shutdownMs: config.SHUTDOWN };
     },
-    run: ({ config, ...context }) => runRoles({ ...context, definition, config: config.config }),
+    async run({ config: { config, env }, ...context }) {
+      const { name, version } = definition;
+      await using _ = await startTelemetry({
+        service: name,
+        version,
+        logger: context.logger,
+        exporter: config.OTEL_SDK_DISABLED ? 'none' : config.OTEL_TRACES_EXPORTER,
+        sampler: config.OTEL_TRACES_SAMPLER,
+        ratio: config.OTEL_TRACES_SAMPLER_ARG,
+        env,
+      });
+      await runRoles({ ...context, definition, config });
+    },
     async migrate({ config, direction, print, logger, signal, waits }) {
       await using database = await openServiceDatabase(definition, config.config, logger, 0);
       await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });

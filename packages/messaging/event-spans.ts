@@ -1,0 +1,340 @@
+import { failureKind } from '@tradewind/database/failure';
+import { epochMs } from '@tradewind/telemetry/clock';
+import {
+  type Attributes,
+  errorType,
+  Span,
+  type SpanContext,
+  shared,
+  within,
+} from '@tradewind/telemetry/span';
+import {
+  isSampled,
+  spanContextOf,
+  type TraceContext,
+  traceContextOf,
+} from '@tradewind/telemetry/trace-context';
+import { tracing } from '@tradewind/telemetry/tracer';
+import type { ConsumerSpans } from '@tradewind/telemetry/tracing-options';
+import type { Batches, BatchOutcome } from './batch.ts';
+import type { GivingUp } from './dead-letter.ts';
+import type { HeldEvent } from './held.ts';
+import type { Identified, Incoming } from './incoming.ts';
+import type { ReceivedRecord } from './log.ts';
+
+// Names, kinds and attributes: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+
+const SCOPE = 'messaging';
+
+/** A fact that is told: its span is what everything that follows from it hangs under. Answers the context that travels with it. */
+export function toldAs(topic: string, key: string, id: string, teller: TraceContext): TraceContext {
+  const parent = spanContextOf(teller);
+  // What nobody records needs no id of its own; but a fact that nobody asked for begins a trace.
+  if (parent && !isSampled(parent)) return teller;
+  const span = new Span(`create ${topic}`, {
+    scope: SCOPE,
+    kind: 'producer',
+    parent: parent ?? null,
+    attributes: {
+      'messaging.system': 'outbox',
+      'messaging.operation.name': 'create',
+      'messaging.operation.type': 'create',
+      'messaging.destination.name': topic,
+      'messaging.message.id': id,
+      'messaging.message.conversation_id': key,
+    },
+  });
+  span.end();
+  return traceContextOf(span.context);
+}
+
+/** A row of the outbox as far as its way to the log is concerned. */
+export interface SentFact {
+  readonly id: string;
+  readonly topic: string;
+  readonly key: string;
+  readonly writtenAt: Date;
+  readonly trace: TraceContext;
+}
+
+/** Facts that were appended together. How long each waited in the outbox is between its own span's end and this one's beginning. */
+export function sent(system: string, facts: readonly SentFact[], startTime: number, refusal?: unknown): void {
+  for (const { id, topic, key, writtenAt, trace } of facts) {
+    const parent = spanContextOf(trace);
+    if (!parent || (!isSampled(parent) && !refusal)) continue;
+    const span = new Span(`send ${topic}`, {
+      scope: SCOPE,
+      kind: 'client',
+      parent,
+      startTime,
+      attributes: {
+        'messaging.system': system,
+        'messaging.operation.name': 'send',
+        'messaging.operation.type': 'send',
+        'messaging.destination.name': topic,
+        'messaging.message.id': id,
+        'messaging.message.conversation_id': key,
+        'messaging.batch.message_count': facts.length,
+        'tradewind.outbox.wait_ms': Math.max(0, Math.round(startTime - writtenAt.getTime())),
+      },
+    });
+    if (refusal) span.failed(errorType(refusal));
+    span.end();
+  }
+}
+
+export interface EventSpansOptions {
+  readonly group: string;
+  /** Of the log: `kafka`, `postgresql`. */
+  readonly system: string;
+  /** `child` when left out. */
+  readonly consumerSpans?: ConsumerSpans | undefined;
+}
+
+/** The spans of a group's events: one `receive` a record, one `process` an attempt, and one for each transaction that several share. */
+export class EventSpans {
+  readonly #options: EventSpansOptions;
+  /** Attempts that failed and whose end is not known yet. */
+  readonly #failed = new WeakMap<ReceivedRecord, Span>();
+  readonly #received = new WeakMap<ReceivedRecord, SpanContext>();
+  #receivedAt = epochMs();
+
+  constructor(options: EventSpansOptions) {
+    this.#options = options;
+  }
+
+  /** Records have come from the log. */
+  received(): void {
+    this.#receivedAt = epochMs();
+  }
+
+  /** The same batches, seen. */
+  around(batches: Batches): Batches {
+    return {
+      settle: (batch) => this.#settle(batches, batch),
+      hold: (incoming, failure) =>
+        this.#end(incoming, 'hold', { 'tradewind.retry.wait_ms': failure.waitMs }, (traced) =>
+          batches.hold(inHeaders(traced), failure),
+        ),
+      giveUp: (incoming, why) =>
+        this.#end(incoming, 'dead letter', about(why), (traced) => batches.giveUp(traced, why), why.reason),
+      heal: (events, retried) => this.#heal(batches, events, retried),
+      giveUpHeld: (event, why) => this.#giveUpHeld(batches, event, why),
+    };
+  }
+
+  /** A held event has failed and waits again. */
+  waits(record: ReceivedRecord, waitMs: number): void {
+    const span = this.#failed.get(record);
+    span?.event('hold', { 'tradewind.retry.wait_ms': waitMs });
+    span?.end();
+    this.#failed.delete(record);
+  }
+
+  async #settle(batches: Batches, batch: readonly Incoming[]): Promise<BatchOutcome> {
+    if (!tracing()?.exports) return await unseen(batch, () => batches.settle(batch));
+    const alone = batch.length === 1;
+    const spans = batch.map((incoming) =>
+      alone || incoming.verdict || isSeen(incoming.context.record)
+        ? this.#process(incoming.context.record, incoming)
+        : undefined,
+    );
+    for (const [n, { verdict }] of batch.entries()) if (verdict) this.#dead(spans[n], verdict);
+    const traced = batch.map((incoming, n) => continuing(incoming, spans[n]));
+    const records = batch.map(({ context }) => context.record);
+    const outcome = await this.#together(spans, records, () => batches.settle(traced));
+    const held = new Set(outcome.held.map(({ context }) => context.record));
+    for (const [n, span] of spans.entries()) {
+      const record = records[n];
+      // It waits for one of its key that is in retry.
+      if (record && held.has(record)) span?.event('hold');
+      span?.end();
+    }
+    return outcome;
+  }
+
+  async #heal(batches: Batches, events: readonly HeldEvent[], retried: boolean): Promise<BatchOutcome> {
+    if (!tracing()?.exports) return await batches.heal(events, retried);
+    const spans = events.map(({ record, id }) => this.#process(record, { context: { id } }, retried));
+    const traced = events.map((event, n) => heldUnder(event, spans[n]));
+    const records = events.map(({ record }) => record);
+    const outcome = await this.#together(spans, records, () => batches.heal(traced, retried));
+    for (const span of spans) span.end();
+    return outcome;
+  }
+
+  async #giveUpHeld(batches: Batches, event: HeldEvent, why: GivingUp): Promise<BatchOutcome> {
+    const { record, id } = event;
+    const span = this.#failed.get(record) ?? this.#process(record, { context: { id } });
+    this.#dead(span, why);
+    const outcome = await span.run(() => batches.giveUpHeld(heldUnder(event, span), why));
+    this.#failed.delete(record);
+    span.end();
+    return outcome;
+  }
+
+  /** What becomes of an attempt that failed belongs to it. */
+  async #end(
+    incoming: Identified,
+    event: string,
+    attributes: Attributes,
+    work: (traced: Identified) => Promise<BatchOutcome>,
+    reason?: string,
+  ): Promise<BatchOutcome> {
+    const { record } = incoming.context;
+    const span = this.#failed.get(record) ?? this.#process(record, incoming);
+    span.failed(reason ?? 'failed');
+    span.event(event, attributes);
+    const outcome = await span.run(() => work(continuing(incoming, span)));
+    this.#failed.delete(record);
+    span.end();
+    return outcome;
+  }
+
+  /**
+   * One transaction for all of these. When it fails, the attempt of one is kept until it is known what becomes of it; those of several, and
+   * conflicts, never happened: they run again.
+   */
+  async #together(
+    spans: readonly (Span | undefined)[],
+    records: readonly ReceivedRecord[],
+    work: () => Promise<BatchOutcome>,
+  ): Promise<BatchOutcome> {
+    const { group, system } = this.#options;
+    const attributes = {
+      'messaging.system': system,
+      'messaging.operation.name': 'process',
+      'messaging.operation.type': 'process',
+      'messaging.batch.message_count': spans.length,
+      'messaging.consumer.group.name': group,
+    };
+    try {
+      return await shared('process batch', SCOPE, spans, attributes, work);
+    } catch (error) {
+      const [span] = spans;
+      const [record] = records;
+      if (spans.length === 1 && span && record && failureKind(error) === 'other') {
+        span.failed(errorType(error));
+        span.event('exception', { 'exception.type': errorType(error) });
+        this.#failed.set(record, span);
+      }
+      throw error;
+    }
+  }
+
+  #dead(span: Span | undefined, why: GivingUp): void {
+    span?.failed(why.reason);
+    span?.event('dead letter', about(why));
+  }
+
+  #process(
+    record: ReceivedRecord,
+    { context: { id }, redriven }: { context: { id: string }; redriven?: boolean },
+    retried = false,
+  ): Span {
+    const told = spanContextOf(record.headers);
+    const { consumerSpans = 'child' } = this.#options;
+    const linked = consumerSpans === 'link' && told !== undefined && isSampled(told);
+    const parent = this.#receive(record, told, linked, id) ?? told ?? null;
+    const span = new Span(`process ${record.topic}`, {
+      scope: SCOPE,
+      kind: 'consumer',
+      parent: linked || !told ? parent : told,
+      attributes: {
+        ...this.#attributes(record, id),
+        'messaging.operation.name': 'process',
+        'messaging.operation.type': 'process',
+        ...(retried && { 'tradewind.retry': true }),
+        ...(redriven && { 'tradewind.redriven': true }),
+      },
+    });
+    if (redriven) span.event('redrive');
+    return span;
+  }
+
+  /** From the moment at which the log had the record to the one at which this process had it: once a record. */
+  #receive(
+    record: ReceivedRecord,
+    told: SpanContext | undefined,
+    linked: boolean,
+    id: string,
+  ): SpanContext | undefined {
+    const before = this.#received.get(record);
+    if (before || !told || !isSampled(told)) return before;
+    const appendedAt = Math.min(record.appendedAt.getTime(), this.#receivedAt);
+    const span = new Span(`receive ${record.topic}`, {
+      scope: SCOPE,
+      kind: 'client',
+      startTime: appendedAt,
+      ...(linked ? { parent: null, links: [told], must: true } : { parent: told }),
+      attributes: {
+        ...this.#attributes(record, id),
+        'messaging.operation.name': 'receive',
+        'messaging.operation.type': 'receive',
+        'tradewind.topic.wait_ms': Math.round(this.#receivedAt - appendedAt),
+      },
+    });
+    span.end(undefined, this.#receivedAt);
+    this.#received.set(record, span.context);
+    return span.context;
+  }
+
+  #attributes({ topic, partition, offset, key }: ReceivedRecord, id: string): Attributes {
+    const { group, system } = this.#options;
+    return {
+      'messaging.system': system,
+      'messaging.destination.name': topic,
+      'messaging.destination.partition.id': String(partition),
+      [system === 'kafka' ? 'messaging.kafka.offset' : 'tradewind.log.offset']: Number(offset),
+      'messaging.consumer.group.name': group,
+      'messaging.message.id': id,
+      ...(key !== null && { 'messaging.message.conversation_id': key }),
+    };
+  }
+}
+
+/** Whether its teller records it, or nobody has told it: then its trace begins here. */
+function isSeen({ headers }: ReceivedRecord): boolean {
+  const told = spanContextOf(headers);
+  return !told || isSampled(told);
+}
+
+/** Nothing is recorded; what is logged of one event still names its trace. */
+function unseen<T>([only, ...more]: readonly Incoming[], work: () => Promise<T>): Promise<T> {
+  return more.length > 0 || !only ? work() : within(spanContextOf(only.context), work);
+}
+
+const about = ({ reason, attempts }: GivingUp): Attributes => ({
+  'tradewind.dead_letter.reason': reason,
+  'tradewind.attempts': attempts,
+});
+
+/** What its handler tells hangs under its own span. */
+function continuing<Item extends Identified>(incoming: Item, span: Span | undefined): Item {
+  if (!span) return incoming;
+  const { traceparent, tracestate } = traceContextOf(span.context);
+  return { ...incoming, context: { ...incoming.context, traceparent, tracestate } };
+}
+
+/** A record that is kept remembers the attempt at it. */
+function inHeaders(incoming: Identified): Identified {
+  const { context } = incoming;
+  const record = underSpan(context.record, context);
+  return { ...incoming, context: { ...context, record } };
+}
+
+function heldUnder(event: HeldEvent, span: Span | undefined): HeldEvent {
+  return span ? { ...event, record: underSpan(event.record, traceContextOf(span.context)) } : event;
+}
+
+function underSpan(record: ReceivedRecord, { traceparent, tracestate }: TraceContext): ReceivedRecord {
+  const { traceparent: _, tracestate: __, ...headers } = record.headers;
+  return {
+    ...record,
+    headers: {
+      ...headers,
+      ...(traceparent !== undefined && { traceparent }),
+      ...(tracestate !== undefined && { tracestate }),
+    },
+  };
+}

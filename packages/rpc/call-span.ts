@@ -1,0 +1,81 @@
+import type { DescMethod } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import { Span } from '@tradewind/telemetry/span';
+import {
+  activeSpanContext,
+  spanContextOf,
+  type TraceContext,
+  traceContextOf,
+} from '@tradewind/telemetry/trace-context';
+import { tracing } from '@tradewind/telemetry/tracer';
+import type { Face } from './call.ts';
+import { codeName } from './metrics.ts';
+
+// Names, kinds and attributes: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/
+
+const SCOPE = 'rpc';
+const SYSTEMS = { grpc: 'grpc', 'grpc-web': 'grpc', connect: 'connectrpc' } as const;
+/** What is the server's fault; the rest is an answer like any other. */
+const FAULTS = new Set<number>([
+  Code.Unknown,
+  Code.DeadlineExceeded,
+  Code.Unimplemented,
+  Code.Internal,
+  Code.Unavailable,
+  Code.DataLoss,
+]);
+
+/** The header that tells a caller its trace: https://www.w3.org/TR/trace-context-2/#traceresponse-header */
+export const TRACERESPONSE = 'traceresponse';
+
+/** A span as `traceresponse` names it. */
+export function traceresponse(span: Span): string {
+  return traceContextOf(span.context).traceparent ?? '';
+}
+
+/** The span of a call that came in: the server's, below its caller's. */
+export function serverSpan(method: string, face: Exclude<Face, 'http'>, caller: TraceContext): Span {
+  return new Span(method, {
+    scope: SCOPE,
+    kind: 'server',
+    // Health and reflection are asked for by machines, all day long.
+    never: method.startsWith('grpc.'),
+    parent: spanContextOf(caller) ?? null,
+    attributes: { 'rpc.system.name': SYSTEMS[face], 'rpc.method': method, 'tradewind.face': face },
+  });
+}
+
+/** The span of a call that an HTTP request makes: below the request's. */
+export function innerSpan(method: string, request: Span | undefined): Span {
+  return new Span(method, {
+    scope: SCOPE,
+    parent: request?.context ?? null,
+    attributes: { 'rpc.method': method, 'tradewind.face': 'http' },
+  });
+}
+
+/** Ends a call's span. @param code 0 is OK */
+export function endCall(span: Span, code: number): void {
+  const name = codeName(code);
+  if (FAULTS.has(code)) span.failed(name);
+  span.end({ 'rpc.response.status_code': name });
+}
+
+/** The span of a call to another server, with what goes along with it; undefined where nothing is traced. */
+export function clientSpan(method: DescMethod): Span | undefined {
+  if (!tracing()) return undefined;
+  const name = `${method.parent.typeName}/${method.name}`;
+  return new Span(name, {
+    scope: SCOPE,
+    kind: 'client',
+    parent: activeSpanContext() ?? null,
+    attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name },
+  });
+}
+
+/** Sends a span's context along. */
+export function carry(span: Span | undefined, headers: Headers): void {
+  if (!span) return;
+  for (const [name, value] of Object.entries(traceContextOf(span.context)))
+    if (value) headers.set(name, value);
+}

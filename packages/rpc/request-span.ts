@@ -1,0 +1,67 @@
+import type { IncomingMessage } from 'node:http';
+import { Span } from '@tradewind/telemetry/span';
+import { spanContextOf } from '@tradewind/telemetry/trace-context';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { TRACERESPONSE, traceresponse } from './call-span.ts';
+
+// Names and attributes: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+
+const spans = new WeakMap<FastifyRequest, Span>();
+
+/** The span of an HTTP request; undefined for probes, which nobody wants to see. */
+export function requestSpan(request: FastifyRequest): Span | undefined {
+  return spans.get(request);
+}
+
+/** Gives every request a span, but for those of `unseen` routes, and tells it to the caller. */
+export function traceRequests(app: FastifyInstance, unseen: ReadonlySet<string>): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const span = begin(request, reply, unseen);
+    if (span) span.run(done);
+    else done();
+  });
+  // A body that was waited for came in the connection's context.
+  app.addHook('preHandler', (request, _, done) => {
+    const span = spans.get(request);
+    if (span) span.run(done);
+    else done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    end(request, reply);
+    done();
+  });
+}
+
+function begin(request: FastifyRequest, reply: FastifyReply, unseen: ReadonlySet<string>): Span | undefined {
+  const { url: route } = request.routeOptions;
+  if (route !== undefined && unseen.has(route)) return undefined;
+  const span = new Span(route === undefined ? request.method : `${request.method} ${route}`, {
+    scope: 'rpc',
+    kind: 'server',
+    parent: callerOf(request.raw) ?? null,
+    attributes: {
+      'http.request.method': request.method,
+      'url.scheme': request.protocol,
+      'url.path': request.url.split('?', 1)[0]?.slice(0, 256) ?? '',
+      'network.protocol.version': request.raw.httpVersion,
+      ...(route !== undefined && { 'http.route': route }),
+    },
+  });
+  spans.set(request, span);
+  void reply.header(TRACERESPONSE, traceresponse(span));
+  return span;
+}
+
+function callerOf({ headers }: IncomingMessage) {
+  const { traceparent, tracestate } = headers;
+  return spanContextOf({
+    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+    tracestate: typeof tracestate === 'string' ? tracestate : undefined,
+  });
+}
+
+function end(request: FastifyRequest, { statusCode }: FastifyReply): void {
+  const span = spans.get(request);
+  if (statusCode >= 500) span?.failed(String(statusCode));
+  span?.end({ 'http.response.status_code': statusCode });
+}

@@ -1,0 +1,41 @@
+import type { IdGenerator } from '@opentelemetry/sdk-trace';
+
+const hex8 = (): string => ((Math.random() * 0x1_0000_0000) >>> 0).toString(16).padStart(8, '0');
+
+/** 16 hexadecimal digits, never all zero. */
+export function newSpanId(): string {
+  const id = hex8() + hex8();
+  return id === '0000000000000000' ? newSpanId() : id;
+}
+
+/** 32 hexadecimal digits, never all zero. Those on the right are random, as samplers by ratio want them. */
+export function newTraceId(): string {
+  return newSpanId() + newSpanId();
+}
+
+interface Ids {
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
+/** Gives the next span that is started within `begin` the ids that it has already. */
+export class PresetIds implements IdGenerator {
+  #preset: Ids | undefined;
+
+  begin<T>(ids: Ids, start: () => T): T {
+    this.#preset = ids;
+    try {
+      return start();
+    } finally {
+      this.#preset = undefined;
+    }
+  }
+
+  generateTraceId(): string {
+    return this.#preset?.traceId ?? newTraceId();
+  }
+
+  generateSpanId(): string {
+    return this.#preset?.spanId ?? newSpanId();
+  }
+}
