@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['sagas', 'latency', 'relay', 'rpc', 'log', 'memory', 'ready'] as const;
+export const PARTS = ['sagas', 'latency', 'relay', 'rpc', 'log', 'memory', 'ready', 'tracing'] as const;
 export type Part = (typeof PARTS)[number];
 
 export const LOGS = ['postgres', 'kafka'] as const;

@@ -7,6 +7,7 @@ import type { RelayBench } from './relay.ts';
 import type { BenchResult } from './rpc.ts';
 import type { Memory, Sagas } from './sagas.ts';
 import { median } from './statistics.ts';
+import { SHARES, type TracingBench } from './tracing.ts';
 
 /** What was measured, as it is written to the JSON file. */
 export interface Results {
@@ -18,6 +19,7 @@ export interface Results {
   rpc?: BenchResult;
   log?: PerLog<LogBench>;
   ready?: Ready;
+  tracing?: TracingBench;
 }
 
 /** One line of the table: what, ours, the yardstick, their ratio. */
@@ -32,7 +34,7 @@ export function format(
   results: Results,
   show: { readonly memory: boolean; readonly sagas: boolean },
 ): string {
-  const { sagas, latency, relay, rpc, log, ready } = results;
+  const { sagas, latency, relay, rpc, log, ready, tracing } = results;
   const lines: Line[] = [
     ['', 'Tradewind', 'yardstick', 'ratio'],
     ...LOGS.flatMap((name) => {
@@ -49,6 +51,7 @@ export function format(
     ...(rpc || ready ? [['-- any event log'] as const] : []),
     ...(rpc ? rpcLines(rpc) : []),
     ...(ready ? readyLines(ready) : []),
+    ...(tracing ? tracingLines(tracing) : []),
   ];
   const widths = [0, 1, 2, 3].map((column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
   return lines
@@ -166,6 +169,27 @@ function memoryLines({ idle, peak }: Memory): Line[] {
         ratio(value / (idle[name] ?? 0)),
       ],
     ),
+  ];
+}
+
+function tracingLines(tracing: TracingBench): Line[] {
+  const { off } = tracing;
+  return [
+    ['-- traces, PostgreSQL log (yardstick: none recorded)'],
+    ...SHARES.flatMap((share): Line[] => {
+      const { settledPerSecond, ratio: quotient, cpuPer1000, cpuRatio, memory, bytes } = tracing[share];
+      return [
+        [
+          `sagas settled/s, traces ${share}`,
+          whole(settledPerSecond),
+          whole(off.settledPerSecond),
+          ratio(quotient),
+        ],
+        ['  CPU s for 1,000', cpuPer1000.toFixed(3), off.cpuPer1000.toFixed(3), ratio(cpuRatio)],
+        ['  memory of the services, MiB', whole(memory), whole(off.memory), ratio(memory / off.memory)],
+        ['  bytes of spans a saga', whole(bytes)],
+      ];
+    }),
   ];
 }
 

@@ -13,6 +13,7 @@ import { rpcBench } from './rpc.ts';
 import { benchSagas, Counter } from './sagas.ts';
 import { Scratch } from './scratch.ts';
 import { openStage, type RunContext, type Stage } from './stage.ts';
+import { benchTracing } from './tracing.ts';
 import { measurable } from './usage.ts';
 
 /** How long the parts have to end what they started. */
@@ -74,6 +75,10 @@ async function measure(options: BenchOptions, context: RunContext, results: Resu
   if (only.has('relay')) {
     say('relay');
     results.relay = await benchRelay({ ...context, logs: options.logs, facts: 100_000, rounds: few });
+  }
+  if (only.has('tracing')) {
+    say('sagas without and with traces');
+    results.tracing = await benchTracing(context, options);
   }
   if (only.has('sagas') || only.has('memory') || only.has('latency'))
     await measureOnStage(options, context, results);

@@ -45,11 +45,12 @@ export async function startOwn(
   { root, signal, force, say, profile }: RunContext,
   dataDir: string,
   eventLogUrl?: string,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Running> {
   const [order = 0, product = 0, stock = 0, postgresPort] = await Promise.all(
     [1, 2, 3, 4].map(() => freePort()),
   );
-  const env = { ...process.env };
+  const env: NodeJS.ProcessEnv = { ...process.env, ...more };
   if (profile !== undefined) env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${profile}`;
   return await startTradewind(
     {
@@ -71,10 +72,11 @@ export async function openStage(
   scope: AsyncDisposableStack,
   context: RunContext,
   log: LogName,
+  { name = log, env = {} }: { readonly name?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<Stage> {
   if (context.profile !== undefined) mkdirSync(context.profile, { recursive: true });
   const broker = log === 'kafka' ? scope.use(await openBroker(context, 'stage')) : undefined;
-  const running = scope.use(await startOwn(context, `stage-${log}`, broker?.url));
+  const running = scope.use(await startOwn(context, `stage-${name}`, broker?.url, env));
   const pids = () => ({
     ...running.pids(),
     ...(broker?.pid !== undefined && { kafka: broker.pid }),

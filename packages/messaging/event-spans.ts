@@ -155,7 +155,9 @@ export class EventSpans {
 
   async #heal(batches: Batches, events: readonly HeldEvent[], retried: boolean): Promise<BatchOutcome> {
     if (!tracing()?.exports) return await batches.heal(events, retried);
-    const spans = events.map(({ record, id }) => this.#process(record, { context: { id } }, retried));
+    const spans = events.map(({ record, id }) =>
+      this.#process(record, { context: { id } }, { held: true, retried }),
+    );
     const traced = events.map((event, n) => heldUnder(event, spans[n]));
     const records = events.map(({ record }) => record);
     const outcome = await this.#together(spans, records, () => batches.heal(traced, retried));
@@ -165,7 +167,7 @@ export class EventSpans {
 
   async #giveUpHeld(batches: Batches, event: HeldEvent, why: GivingUp): Promise<BatchOutcome> {
     const { record, id } = event;
-    const span = this.#failed.get(record) ?? this.#process(record, { context: { id } });
+    const span = this.#failed.get(record) ?? this.#process(record, { context: { id } }, { held: true });
     this.#dead(span, why);
     const outcome = await span.run(() => batches.giveUpHeld(heldUnder(event, span), why));
     this.#failed.delete(record);
@@ -230,16 +232,17 @@ export class EventSpans {
   #process(
     record: ReceivedRecord,
     { context: { id }, redriven }: { context: { id: string }; redriven?: boolean },
-    retried = false,
+    { held = false, retried = false }: { held?: boolean; retried?: boolean } = {},
   ): Span {
     const told = spanContextOf(record.headers);
     const { consumerSpans = 'child' } = this.#options;
-    const linked = consumerSpans === 'link' && told !== undefined && isSampled(told);
-    const parent = this.#receive(record, told, linked, id) ?? told ?? null;
+    // What is held hangs under its own first attempt, which is of this group.
+    const linked = consumerSpans === 'link' && !held && told !== undefined && isSampled(told);
+    const parent = held ? told : this.#receive(record, told, linked, id);
     const span = new Span(`process ${record.topic}`, {
       scope: SCOPE,
       kind: 'consumer',
-      parent: linked || !told ? parent : told,
+      parent: (linked ? parent : told) ?? null,
       attributes: {
         ...this.#attributes(record, id),
         'messaging.operation.name': 'process',

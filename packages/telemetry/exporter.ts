@@ -64,7 +64,7 @@ export class WatchedExporter implements SpanExporter {
 /** Jaeger's own endpoint, Thrift over HTTP. */
 export const JAEGER = 'http://localhost:14268/api/traces';
 
-/** Opens an exporter, which reads the rest of its settings (endpoint, headers, certificates) as OpenTelemetry prescribes. */
+/** Opens an exporter, which reads the rest of its settings (headers, certificates, timeouts) as OpenTelemetry prescribes. */
 export async function openExporter(
   name: Exclude<ExporterName, 'none'>,
   env: Readonly<Record<string, string | undefined>>,
@@ -79,18 +79,24 @@ export async function openExporter(
       return fromSdk2(new JaegerExporter(env.OTEL_EXPORTER_JAEGER_AGENT_HOST ? {} : { endpoint }));
     }
     case 'otlp':
-      return await otlp(env.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL ?? env.OTEL_EXPORTER_OTLP_PROTOCOL);
+      return await otlp(env);
   }
 }
 
-async function otlp(protocol = 'http/protobuf'): Promise<SpanExporter> {
+async function otlp(env: Readonly<Record<string, string | undefined>>): Promise<SpanExporter> {
+  const protocol =
+    env.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL || env.OTEL_EXPORTER_OTLP_PROTOCOL || 'http/protobuf';
+  const base = env.OTEL_EXPORTER_OTLP_ENDPOINT;
+  const path = base && protocol !== 'grpc' ? `${base.replace(/\/$/, '')}/v1/traces` : base;
+  const url = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || path;
+  const options = url ? { url } : {};
   switch (protocol) {
     case 'grpc':
-      return new (await import('@opentelemetry/exporter-trace-otlp-grpc')).OTLPTraceExporter();
+      return new (await import('@opentelemetry/exporter-trace-otlp-grpc')).OTLPTraceExporter(options);
     case 'http/json':
-      return new (await import('@opentelemetry/exporter-trace-otlp-http')).OTLPTraceExporter();
+      return new (await import('@opentelemetry/exporter-trace-otlp-http')).OTLPTraceExporter(options);
     case 'http/protobuf':
-      return new (await import('@opentelemetry/exporter-trace-otlp-proto')).OTLPTraceExporter();
+      return new (await import('@opentelemetry/exporter-trace-otlp-proto')).OTLPTraceExporter(options);
     default:
       throw new Error(
         `OTEL_EXPORTER_OTLP_PROTOCOL must be grpc, http/json or http/protobuf, not "${protocol}"`,

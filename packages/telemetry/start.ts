@@ -1,4 +1,4 @@
-import { type DiagLogger, diag, trace } from '@opentelemetry/api';
+import { context, type DiagLogger, diag, metrics, propagation, type Tracer, trace } from '@opentelemetry/api';
 import { JAEGER, openExporter, type SpanCounts, WatchedExporter } from './exporter.ts';
 import type { Logger } from './logger.ts';
 import { maskUrl } from './mask.ts';
@@ -50,6 +50,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       spans: NOTHING,
       async [Symbol.asyncDispose]() {
         traceWith(undefined);
+        context.disable();
       },
     };
   }
@@ -65,7 +66,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   traceWith({
     exports: true,
     parentBased: sampler.startsWith('parentbased_'),
-    tracerOf: (scope) => trace.getTracer(`@tradewind/${scope}`, options.version),
+    tracerOf: tracersOf(options.version),
   });
   const spans = ['calls', 'statements', 'facts', 'relay', 'events'];
   watched.probe().then(
@@ -86,6 +87,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       await within(FLUSH_MS, sdk.shutdown()).catch((error: unknown) => {
         logger.debug({ err: error }, 'tracing: the last spans did not leave');
       });
+      for (const api of [trace, context, propagation, metrics, diag]) api.disable();
     },
   };
 }
@@ -96,8 +98,19 @@ function exporterOf({ exporter, env }: TelemetryOptions): ExporterName {
   );
 }
 
+/** Asking for a tracer costs more than to remember it. */
+function tracersOf(version: string): (scope: string) => Tracer {
+  const tracers = new Map<string, Tracer>();
+  return (scope) => {
+    const known = tracers.get(scope);
+    if (known) return known;
+    const tracer = trace.getTracer(`@tradewind/${scope}`, version);
+    tracers.set(scope, tracer);
+    return tracer;
+  };
+}
+
 async function propagate(): Promise<void> {
-  const { context } = await import('@opentelemetry/api');
   const { AsyncLocalStorageContextManager } = await import('@opentelemetry/context-async-hooks');
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 }

@@ -202,7 +202,12 @@ describe('REST', () => {
   ])('translates %s to %i', async (token, status, message) => {
     const response = await fetch(`${server.url}/orders?token=${token}`);
     expect(response.status).toBe(status);
-    expect(await response.json()).toEqual({ status, message, details: [] });
+    expect(await response.json()).toEqual({
+      status,
+      message,
+      details: [],
+      trace_id: expect.stringMatching(/^[0-9a-f]{32}$/),
+    });
     expect(response.headers.has('retry-after')).toBe(status === 503);
   });
 

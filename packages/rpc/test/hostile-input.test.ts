@@ -45,7 +45,7 @@ async function post(
   const init = { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body };
   const response = await fetch(server.url + path, init);
   const text = await response.text();
-  return { status: response.status, json: JSON.parse(text) };
+  return { status: response.status, headers: response.headers, json: JSON.parse(text) };
 }
 
 /** The fields that Connect's error details name. */
@@ -145,7 +145,7 @@ describe('Connect', () => {
 describe('REST', () => {
   it.each(['__proto__', 'constructor'])('ignores a field named %s', async (name) => {
     const body = `{"customer_id":"c","${name}":{"prototype":{"customer_id":"d"}}}`;
-    expect(await post('/orders', body)).toEqual({ status: 200, json: { customer: 'c' } });
+    expect(await post('/orders', body)).toMatchObject({ status: 200, json: { customer: 'c' } });
   });
 
   it.each([
@@ -158,7 +158,13 @@ describe('REST', () => {
     const body = headers['content-encoding'] === 'gzip' ? Uint8Array.from(gzipSync('{}')) : '{}';
     const answer = await post('/orders', body, headers);
     expect(answer.status).toBe(status);
-    if (status === 415) expect(answer.json).toEqual({ status, message: expect.any(String), details: [] });
+    if (status === 415)
+      expect(answer.json).toEqual({
+        status,
+        message: expect.any(String),
+        details: [],
+        trace_id: answer.headers.get('traceresponse')?.slice(3, 35),
+      });
   });
 
   it.each(['0x10', '1e2', '%205', '5%20', '+5', '5.0'])('takes no page_size=%s', async (size) => {
