@@ -7,6 +7,7 @@ import { type Life, type NodeOptions, type ScramUser, startLife } from './kafka/
 import { installKafka, type KafkaFiles } from './kafka/install.ts';
 import type { ListenerProtocol, SideListener } from './kafka/properties.ts';
 import { freePort } from './port.ts';
+import { endInOrder, isRunning } from './program.ts';
 
 export type { KafkaFiles } from './kafka/install.ts';
 
@@ -99,7 +100,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     if (temporary) await rm(folder, { recursive: true, force: true });
     throw error;
   }
-  const running = () => life.process.exitCode === null && life.process.signalCode === null;
+  const running = () => isRunning(life.process);
   const kill = async () => {
     if (running()) life.process.kill('SIGKILL');
     await life.ended;
@@ -154,13 +155,6 @@ async function nodeOptions(
   };
 }
 
-/** Ends a life in order, and by force when that takes too long. One that was held can't hear it, so it is released first. */
 async function end({ process: child, ended }: Life): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
-    child.kill('SIGCONT');
-    child.kill('SIGTERM');
-  }
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-  await ended;
-  clearTimeout(timer);
+  await endInOrder(child, ended, STOP_MS);
 }

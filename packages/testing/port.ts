@@ -19,10 +19,23 @@ export async function freePort(): Promise<number> {
   }
 }
 
+/** Rejects when a port of 127.0.0.1 is taken: quicker than to ask the program that is to have it. */
+export async function checkFree(port: number): Promise<void> {
+  await bindOnce(port).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'EADDRINUSE' ? new Error(`port ${port} is taken by another program`) : error;
+  });
+}
+
 async function isFree(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const server = createServer();
-  server.once('error', () => resolve(false));
-  server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)));
-  return await promise;
+  return await bindOnce(port).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function bindOnce(port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const server = createServer().once('error', reject);
+  server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve()));
+  await promise;
 }

@@ -2,12 +2,12 @@ import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { freePort } from '../port.ts';
+import { checkFree, freePort } from '../port.ts';
+import { endOf, sizeOf, troubleIn } from '../program.ts';
 import { untilAnswering } from './answering.ts';
 import type { KafkaFiles } from './install.ts';
-import { endOf, sizeOf, spawnKafka, troubleIn } from './java-process.ts';
+import { spawnKafka } from './java-process.ts';
 import { type ListenerProtocol, type Listeners, type SideListener, serverProperties } from './properties.ts';
 
 export interface NodeOptions {
@@ -41,8 +41,6 @@ export interface Life {
 
 /** A port that somebody else has. */
 class PortTaken extends Error {}
-
-const LOCALHOST = '127.0.0.1';
 
 /** Starts a broker and waits until it answers. Rejects with what it wrote when it does not come up; nothing is left running then. */
 export async function startLife(files: KafkaFiles, options: NodeOptions): Promise<Life> {
@@ -123,19 +121,5 @@ async function format(files: KafkaFiles, options: NodeOptions, listeners: Listen
   await rename(made, data).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     throw new Error(`${data} is neither empty nor a Kafka data folder`);
-  });
-}
-
-/** Rejects when the port is taken, before Java is asked, which would take seconds to say so. */
-async function checkFree(port: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const server = createServer()
-    .once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new Error(`port ${port} is taken by another program`) : error),
-    )
-    .listen({ port, host: LOCALHOST, exclusive: true }, resolve);
-  await promise;
-  await new Promise((closed) => {
-    server.close(closed);
   });
 }

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { cacheFolder } from '../cache.ts';
 import { findJava, type Java } from './java.ts';
 
 const run = promisify(execFile);
@@ -41,11 +41,6 @@ appender.out.layout.pattern = %d %p %m (%c{1})%n
 rootLogger.level = info
 rootLogger.appenderRef.out.ref = out
 `;
-
-/** The folder for what is downloaded once and kept outside of the checkout. */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return resolve(env.TRADEWIND_CACHE || join(homedir(), '.cache', 'tradewind'));
-}
 
 /**
  * Gets Kafka's jars from Maven Central into the cache, unless they are there. Safe when several do it at once: the folder appears whole
