@@ -10,8 +10,8 @@ export default defineConfig({
       'tools/test/**/*.test.ts',
       'test/**/*.test.ts',
     ],
-    // These need Java: vitest.kafka.config.ts.
-    exclude: ['**/node_modules/**', '**/*.kafka.test.ts'],
+    // These need Java, or Go: vitest.kafka.config.ts, vitest.trace.config.ts.
+    exclude: ['**/node_modules/**', '**/*.kafka.test.ts', '**/*.trace.test.ts'],
     globalSetup: ['packages/testing/postgres-server.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
