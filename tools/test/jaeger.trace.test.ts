@@ -102,9 +102,9 @@ test('it says how to use it, takes a span by OTLP/HTTP, gives it back by its API
   });
   expect(await reader.services()).toEqual(['hand']);
 
-  const broker = await processOf(data);
+  const server = await processOf(data);
   expect(await ended(one.child, 'SIGINT')).toBe(0);
-  expect(identify(broker.pid)).toBeUndefined();
+  expect(identify(server.pid)).toBeUndefined();
   expect(one.text()).toMatch(/ended, and its traces with it\n$/);
 });
 
