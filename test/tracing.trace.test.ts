@@ -6,7 +6,7 @@ import { readTraces, type Trace, type TraceReader, type TraceSpan } from '@trade
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { runTool } from '../tools/test/tool-process.ts';
 import { type LogKind, type Market, startMarket, traceIdOf } from './tracing/market.ts';
-import { shape, text } from './tracing/shape.ts';
+import { type ShapeOptions, shape, text } from './tracing/shape.ts';
 
 const named = (name: string, service?: string) => (span: TraceSpan) =>
   span.name === name && (service === undefined || span.service === service);
@@ -38,18 +38,28 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
   let market: Market;
   let jaeger: TraceReader;
   beforeAll(async () => {
-    const { urls } = inject('jaeger');
+    const urls = inject('jaeger');
     jaeger = readTraces(urls.query);
     market = await startMarket(kind, { OTEL_EXPORTER_OTLP_ENDPOINT: urls.otlpHttp, RETRY_ATTEMPTS: '3' });
   }, 180_000);
   afterAll(() => market?.[Symbol.asyncDispose]());
 
-  const confirmed = (traceId: string) => jaeger.until(traceId, (spans) => has(spans, 'send order.confirmed'));
+  /** Waits until a trace has this shape: its spans come from several processes, each when it sees fit. */
+  const shaped = async (traceId: string, expected: string, options?: ShapeOptions): Promise<Trace> => {
+    const now = async () => shape((await jaeger.trace(traceId))?.spans ?? [], options);
+    await expect.poll(now, { timeout: 20_000 }).toBe(expected);
+    return await jaeger.until(traceId, (spans) => spans.length > 0);
+  };
+  const CALLED = below('', 'order · tradewind.order.v1.OrderService/CreateOrder · server');
+  const PLACED = below(
+    '  ',
+    'order · POST /api/v1/orders · server\n  order · tradewind.order.v1.OrderService/CreateOrder · internal',
+  );
 
   test('a confirmed order by REST, with its statements', async () => {
     const { id, traceId } = await market.place();
-    const { spans } = await confirmed(traceId);
-    expect(shape(spans, { statements: true })).toBe(
+    const { spans } = await shaped(
+      traceId,
       text(`
         order · POST /api/v1/orders · server
           order · tradewind.order.v1.OrderService/CreateOrder · internal
@@ -84,6 +94,7 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
               stock · receive order.created · client
             order · INSERT orders · client
             order · INSERT outbox · client`),
+      { statements: true },
     );
     const root = spans.find(({ parentId }) => parentId === undefined);
     expect(root?.tags).toMatchObject({
@@ -103,7 +114,7 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
   });
 
   test('how long a fact waited, in the outbox and on the topic, is to be seen', async () => {
-    const trace = await market.place().then(({ traceId }) => confirmed(traceId));
+    const trace = await market.place().then(({ traceId }) => shaped(traceId, PLACED));
     const [create, send, receive, process] = ['create', 'send', 'receive', 'process'].map((name) =>
       one(trace, `${name} order.created`),
     ) as [TraceSpan, TraceSpan, TraceSpan, TraceSpan];
@@ -118,8 +129,8 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
   test('an order that stock can not fill', async () => {
     const { id, traceId } = await market.place(1, 1_000_000);
     expect(await market.settled(id)).toBe('CANCELED');
-    const { spans } = await jaeger.until(traceId, (all) => has(all, 'process order.canceled'));
-    expect(shape(spans)).toBe(
+    await shaped(
+      traceId,
       text(`
         order · POST /api/v1/orders · server
           order · tradewind.order.v1.OrderService/CreateOrder · internal
@@ -146,8 +157,7 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
     let answered = new Headers();
     await client.call.createOrder(order, { headers, onHeader: (header) => (answered = header) });
     expect(traceIdOf(answered)).toBe(traceId);
-    const { spans } = await confirmed(traceId);
-    expect(shape(spans)).toBe(below('', 'order · tradewind.order.v1.OrderService/CreateOrder · server'));
+    const { spans } = await shaped(traceId, CALLED);
     const { tags } = one({ traceId, spans }, 'tradewind.order.v1.OrderService/CreateOrder');
     expect(tags).toMatchObject({
       'rpc.system.name': 'grpc',
@@ -170,8 +180,7 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
       [traceIdOf(answer.headers), 'connectrpc'],
       [traceIdOf(answered), 'grpc'],
     ] as const) {
-      const { spans } = await confirmed(traceId);
-      expect(shape(spans)).toBe(below('', 'order · tradewind.order.v1.OrderService/CreateOrder · server'));
+      const { spans } = await shaped(traceId, CALLED);
       const { tags } = one({ traceId, spans }, 'tradewind.order.v1.OrderService/CreateOrder');
       expect(tags).toMatchObject({ 'rpc.system.name': system });
     }
@@ -187,11 +196,8 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
       expect(await answer.json()).not.toHaveProperty('errors');
       return traceIdOf(answer.headers);
     };
-    const made = await jaeger.until(
+    await shaped(
       await ask('mutation { createProduct(input: { name: "Lamp", price: 12.5 }) { id } }'),
-      (spans) => has(spans, 'process product.created'),
-    );
-    expect(shape(made.spans)).toBe(
       text(`
         product · POST /graphql · server
           product · tradewind.product.v1.ProductService/CreateProduct · internal
@@ -200,10 +206,8 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
               stock · process product.created · consumer
               stock · receive product.created · client`),
     );
-    const asked = await jaeger.until(await ask('{ productById(id: 1) { name stock } }'), (spans) =>
-      spans.some(({ service, kind }) => service === 'stock' && kind === 'server'),
-    );
-    expect(shape(asked.spans)).toBe(
+    await shaped(
+      await ask('{ productById(id: 1) { name stock } }'),
       text(`
         product · POST /graphql · server
           product · tradewind.product.v1.ProductService/BatchGetProducts · internal
@@ -216,8 +220,8 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
     await market.failReservations(2);
     const { id, traceId } = await market.place();
     expect(await market.settled(id)).toBe('CONFIRMED');
-    const { spans } = await confirmed(traceId);
-    expect(shape(spans)).toBe(
+    const { spans } = await shaped(
+      traceId,
       text(`
         order · POST /api/v1/orders · server
           order · tradewind.order.v1.OrderService/CreateOrder · internal
@@ -245,8 +249,8 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
     const { code, out, err } = await runTool('dlq', ['redrive', '--all'], market.env);
     expect({ code, err, out }).toMatchObject({ code: 0 });
     expect(await market.settled(id)).toBe('CONFIRMED');
-    const { spans } = await confirmed(traceId);
-    expect(shape(spans)).toBe(
+    await shaped(
+      traceId,
       text(`
         order · POST /api/v1/orders · server
           order · tradewind.order.v1.OrderService/CreateOrder · internal
@@ -271,10 +275,7 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
 
   test('fifty at once: each whole, and what they share in traces that name them and are named by them', async () => {
     const placed = await Promise.all(Array.from({ length: 50 }, () => market.place()));
-    const traces = await Promise.all(placed.map(({ traceId }) => confirmed(traceId)));
-    const call = 'order · tradewind.order.v1.OrderService/CreateOrder · internal';
-    const whole = `${text('order · POST /api/v1/orders · server')}\n  ${call}${CONFIRMED.replaceAll('\n', '\n  ')}`;
-    for (const { spans } of traces) expect(shape(spans)).toBe(whole);
+    const traces = await Promise.all(placed.map(({ traceId }) => shaped(traceId, PLACED)));
     const shared = traces.flatMap((trace) => {
       const process = one(trace, 'process order.created');
       return process.links.map(({ traceId }) => ({ traceId, process }));
@@ -319,13 +320,13 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
       }),
     });
     const traceId = traceIdOf(answer.headers);
-    await confirmed(traceId);
+    await shaped(traceId, PLACED);
     const query = await fetch(`${market.urls.order}/api/v1/orders?page_token=alice@example.com`);
     await jaeger.until(traceIdOf(query.headers), (spans) => spans.length >= 2);
     for (const service of ['order', 'stock', 'product']) {
       const all = JSON.stringify(await jaeger.find({ service, limit: 1_000 }));
       expect(all).toContain(service);
-      expect(all).not.toMatch(/alice|Lamp/);
+      expect(all.match(/.{0,60}(alice|Lamp).{0,60}/)?.[0]).toBeUndefined();
     }
   });
 });

@@ -1,5 +1,6 @@
 import { type Attributes, errorType, Span } from '@tradewind/telemetry/span';
 import { activeSpanContext, isSampled } from '@tradewind/telemetry/trace-context';
+import { tracing } from '@tradewind/telemetry/tracer';
 
 // Names and attributes: https://opentelemetry.io/docs/specs/semconv/database/database-spans/
 
@@ -9,34 +10,45 @@ interface Summary {
   readonly summary: string;
 }
 
-const summaries = new Map<string, Summary>();
-/** Statements that are put together at run time differ in their number of placeholders. */
-const SUMMARIES_MAX = 2_000;
 const TEXT_MAX = 1_000;
+const HEAD = 2_000;
+const summaries = new Map<string, Summary>();
 
-function summaryOf(text: string): Summary {
-  const known = summaries.get(text);
+/** @param declared a statement of our own, which there are only so many of */
+function summaryOf(text: string, declared: boolean): Summary {
+  const known = declared ? summaries.get(text) : undefined;
   if (known) return known;
-  const operation = (/^\s*(\w+)/.exec(text)?.[1] ?? 'QUERY').toUpperCase();
-  const table = /\b(?:into|from|update|join)\s+(?!unnest|\()(?:only\s+)?"?([\w.]+)/i.exec(text)?.[1];
+  // Far enough for the table; behind it may be values.
+  const head = text.slice(0, HEAD);
+  const operation = (/^\s*(\w+)/.exec(head)?.[1] ?? 'QUERY').toUpperCase();
+  const table = /\b(?:into|from|update|join)\s+(?!unnest|\()(?:only\s+)?"?([\w.]+)/i.exec(
+    declared ? text : head,
+  )?.[1];
   const made = { operation, summary: table === undefined ? operation : `${operation} ${table}` };
-  if (summaries.size < SUMMARIES_MAX) summaries.set(text, made);
+  if (declared) summaries.set(text, made);
   return made;
 }
 
+export interface Asked {
+  readonly text: string | undefined;
+  /** Whether the text is a statement of our own. The ORM's may have values written into them. */
+  readonly declared: boolean;
+  readonly database: string | undefined;
+}
+
 /**
- * Runs a statement in a span of its own, if whoever asks for it is recorded. The span has the statement's text, never its values, and of a failure
- * only SQLSTATE, for the server's words may quote values.
+ * Runs a statement in a span of its own, if whoever asks for it is recorded. The span has the text of a statement that was declared, never values, and
+ * of a failure only SQLSTATE, for the server's words may quote values.
  */
-export function inStatementSpan<T>(text: string | undefined, database: string | undefined, run: () => T): T {
+export function inStatementSpan<T>({ text, declared, database }: Asked, run: () => T): T {
   const parent = activeSpanContext();
-  if (text === undefined || !parent || !isSampled(parent)) return run();
-  const { operation, summary } = summaryOf(text);
+  if (text === undefined || !parent || !isSampled(parent) || !tracing()?.exports) return run();
+  const { operation, summary } = summaryOf(text, declared);
   const attributes: Attributes = {
     'db.system.name': 'postgresql',
     'db.operation.name': operation,
     'db.query.summary': summary,
-    'db.query.text': text.trim().slice(0, TEXT_MAX),
+    ...(declared && { 'db.query.text': text.trim().slice(0, TEXT_MAX) }),
     ...(database !== undefined && { 'db.namespace': database }),
   };
   const span = new Span(summary, { scope: 'database', kind: 'client', parent, attributes });

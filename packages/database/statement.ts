@@ -47,8 +47,10 @@ export class PreparingClient extends Client {
     const [text, values, ...rest] = args as readonly unknown[];
     const name = typeof text === 'string' ? names.get(text) : undefined;
     const query = super.query as (...args: unknown[]) => unknown;
-    const result = inStatementSpan(textOf(text), this.database, () =>
-      name ? query.call(this, { name, text, values } as QueryConfig, ...rest) : query.apply(this, args),
+    const result = inStatementSpan(
+      { text: textOf(text), declared: name !== undefined, database: this.database },
+      () =>
+        name ? query.call(this, { name, text, values } as QueryConfig, ...rest) : query.apply(this, args),
     );
     // Behind a silent network the next query would only queue up behind this one.
     if (result instanceof Promise) {

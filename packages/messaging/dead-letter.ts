@@ -1,6 +1,6 @@
 import { deadLetterTopic, redriveTopic } from './contract.ts';
 import { type EventContext, type Fact, JSON_TYPE, storable } from './event.ts';
-import { toldAs } from './event-spans.ts';
+import { telling } from './event-spans.ts';
 import type { LogRecord, ReceivedRecord } from './log.ts';
 import { uniqueId } from './unique-id.ts';
 
@@ -56,7 +56,7 @@ export function deadLetterOf(
   const letter = uniqueId();
   const topic = deadLetterTopic(origin.topic);
   const key = storable(record.key ?? '');
-  const trace = toldAs(topic, key, letter, { traceparent, tracestate });
+  const { span, trace } = telling(topic, key, letter, { traceparent, tracestate });
   const { traceparent: _, tracestate: __, ...own } = record.headers;
   const headers = {
     ...own,
@@ -85,6 +85,7 @@ export function deadLetterOf(
     headers: Object.fromEntries(
       Object.entries(headers).map(([name, value]) => [storable(name), storable(value)]),
     ),
+    span,
   };
 }
 

@@ -26,11 +26,18 @@ import type { ReceivedRecord } from './log.ts';
 
 const SCOPE = 'messaging';
 
-/** A fact that is told: its span is what everything that follows from it hangs under. Answers the context that travels with it. */
-export function toldAs(topic: string, key: string, id: string, teller: TraceContext): TraceContext {
+/** The span of a fact, and the context that travels with it. */
+export interface Telling {
+  /** Ended by whoever writes the fact; one that is never written is never seen. */
+  readonly span: Span | undefined;
+  readonly trace: TraceContext;
+}
+
+/** A fact that is to be told: its span is what everything that follows from it hangs under. */
+export function telling(topic: string, key: string, id: string, teller: TraceContext): Telling {
   const parent = spanContextOf(teller);
   // What nobody records needs no id of its own; but a fact that nobody asked for begins a trace.
-  if (parent && !isSampled(parent)) return teller;
+  if (parent && !isSampled(parent)) return { span: undefined, trace: teller };
   const span = new Span(`create ${topic}`, {
     scope: SCOPE,
     kind: 'producer',
@@ -44,8 +51,7 @@ export function toldAs(topic: string, key: string, id: string, teller: TraceCont
       'messaging.message.conversation_id': key,
     },
   });
-  span.end();
-  return traceContextOf(span.context);
+  return { span, trace: traceContextOf(span.context) };
 }
 
 /** A row of the outbox as far as its way to the log is concerned. */
@@ -114,7 +120,7 @@ export class EventSpans {
       settle: (batch) => this.#settle(batches, batch),
       hold: (incoming, failure) =>
         this.#end(incoming, 'hold', { 'tradewind.retry.wait_ms': failure.waitMs }, (traced) =>
-          batches.hold(inHeaders(traced), failure),
+          batches.hold(tracing()?.exports ? inHeaders(traced) : traced, failure),
         ),
       giveUp: (incoming, why) =>
         this.#end(incoming, 'dead letter', about(why), (traced) => batches.giveUp(traced, why), why.reason),
@@ -167,8 +173,10 @@ export class EventSpans {
 
   async #giveUpHeld(batches: Batches, event: HeldEvent, why: GivingUp): Promise<BatchOutcome> {
     const { record, id } = event;
+    if (!tracing()?.exports) return await batches.giveUpHeld(event, why);
+    const attempted = this.#failed.has(record);
     const span = this.#failed.get(record) ?? this.#process(record, { context: { id } }, { held: true });
-    this.#dead(span, why);
+    this.#dead(span, why, attempted);
     const outcome = await span.run(() => batches.giveUpHeld(heldUnder(event, span), why));
     this.#failed.delete(record);
     span.end();
@@ -184,8 +192,10 @@ export class EventSpans {
     reason?: string,
   ): Promise<BatchOutcome> {
     const { record } = incoming.context;
-    const span = this.#failed.get(record) ?? this.#process(record, incoming);
-    span.failed(reason ?? 'failed');
+    if (!tracing()?.exports) return await work(incoming);
+    const attempt = this.#failed.get(record);
+    const span = attempt ?? this.#process(record, incoming);
+    if (!attempt) span.failed(reason ?? 'failed');
     span.event(event, attributes);
     const outcome = await span.run(() => work(continuing(incoming, span)));
     this.#failed.delete(record);
@@ -224,8 +234,8 @@ export class EventSpans {
     }
   }
 
-  #dead(span: Span | undefined, why: GivingUp): void {
-    span?.failed(why.reason);
+  #dead(span: Span | undefined, why: GivingUp, attempted = false): void {
+    if (!attempted) span?.failed(why.reason);
     span?.event('dead letter', about(why));
   }
 

@@ -12,7 +12,7 @@ import { createValidator } from '@bufbuild/protovalidate';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { currentTraceContext, type TraceContext } from '@tradewind/telemetry/trace-context';
 import { topicOf } from './contract.ts';
-import { toldAs } from './event-spans.ts';
+import { type Telling, telling } from './event-spans.ts';
 import type { ReceivedRecord } from './log.ts';
 import { uniqueId } from './unique-id.ts';
 
@@ -34,6 +34,7 @@ export interface Fact {
   readonly tracestate: string | null;
   /** Headers besides those of CloudEvents; dead letters have them. */
   readonly headers: Readonly<Record<string, string>> | null;
+  readonly span: Telling['span'];
 }
 
 /** What is known of an event besides its message. */
@@ -68,7 +69,7 @@ export function factOf<Desc extends DescMessage>(
   if (HALF_PAIR.test(text)) throw new Error(`${schema.typeName} has text that is not Unicode`);
   const id = uniqueId();
   const key = String((message as Record<string, unknown>)[keyField]);
-  const { traceparent, tracestate } = toldAs(name, key, id, teller);
+  const { span, trace } = telling(name, key, id, teller);
   return {
     id,
     topic: name,
@@ -76,9 +77,10 @@ export function factOf<Desc extends DescMessage>(
     type: schema.typeName,
     payload: encoder.encode(text),
     contentType: JSON_TYPE,
-    traceparent: traceparent ?? null,
-    tracestate: tracestate ?? null,
+    traceparent: trace.traceparent ?? null,
+    tracestate: trace.tracestate ?? null,
     headers: null,
+    span,
   };
 }
 

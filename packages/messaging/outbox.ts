@@ -58,5 +58,6 @@ export class Facts {
       facts.map(({ tracestate }) => tracestate),
       facts.map(({ headers }) => headers && JSON.stringify(headers)),
     ]);
+    for (const { span } of facts) span?.end();
   }
 }

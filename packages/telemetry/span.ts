@@ -68,6 +68,9 @@ export class Span {
     if (how?.exports && !never && (must || !this.#parent || !how.parentBased || isSampled(this.#parent))) {
       this.#sdk = this.#start(must);
       this.#context = this.#sdk.spanContext();
+    } else if (this.#parent && !how?.exports) {
+      // Who records nothing passes on what it was given, so that others still see one trace.
+      this.#context = this.#parent;
     } else {
       this.#context = {
         traceId: this.#parent?.traceId ?? newTraceId(),
@@ -84,7 +87,7 @@ export class Span {
 
   /** Whether it will be seen anywhere: what is only for show need not be done otherwise. */
   get recorded(): boolean {
-    return isSampled(this.#context);
+    return this.#sdk !== undefined && isSampled(this.#context);
   }
 
   /** Runs work that belongs to it. */

@@ -117,6 +117,7 @@ describe('REST', () => {
         { field: 'lines[0].product_id', error: 'is required' },
         { field: 'lines[0].quantity', error: 'must be >= 1' },
       ],
+      trace_id: expect.stringMatching(/^[0-9a-f]{32}$/),
     });
   });
 
