@@ -1,6 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { deadLetterTopic, redriveTopic } from './contract.ts';
 import { type Origin, originOf } from './dead-letter.ts';
+import { traceIdOf } from './event.ts';
 import type { EventLog, Position, ReceivedRecord, TopicPartition } from './log.ts';
 
 /** What is known of a dead letter besides its payload. */
@@ -53,7 +54,7 @@ export function deadLetterIn(record: ReceivedRecord): DeadLetter | undefined {
     firstFailure: headers.dlq_first_failure ?? '',
     lastFailure: headers.dlq_last_failure ?? '',
     origin,
-    traceId: /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(headers.traceparent ?? '')?.[1],
+    traceId: traceIdOf(headers.traceparent),
     corrected: headers.dlq_corrected === 'true',
     bytes: headers.dlq_null_value === 'true' ? null : (value?.length ?? 0),
   };

@@ -137,6 +137,11 @@ export const nameOf = (text: string) =>
   text.length <= NAME_MAX && text === storable(text) ? text : `sha256:${hashOf(text)}`;
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
+/** The trace id of a W3C traceparent, 32 hexadecimal digits; undefined when it names no trace. */
+export function traceIdOf(traceparent: string | undefined): string | undefined {
+  return /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-/.exec(traceparent ?? '')?.[1];
+}
+
 /**
  * The identity that the inbox remembers. It is the producer's; a record of a producer that knows nothing of CloudEvents gets one from
  * its place in the log and its content.

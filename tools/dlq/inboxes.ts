@@ -1,5 +1,6 @@
 import { sessionUrl } from '@tradewind/database/session';
 import { type DeadLetter, eventOf } from '@tradewind/messaging/dead-letters';
+import { inInbox, type Look } from '@tradewind/messaging/trail';
 import { reasonOf } from '@tradewind/process/wait-for';
 import { Pool } from 'pg';
 
@@ -30,11 +31,6 @@ const STATES: Readonly<Record<string, LetterState>> = {
 };
 const CHUNK = 1_000;
 
-const LOOK = `
-  SELECT inbox.source, inbox.id, inbox.state, inbox.redrive
-  FROM unnest($2::text[], $3::text[]) AS event (source, id)
-  JOIN inbox ON inbox.consumer_group = $1 AND inbox.source = event.source AND inbox.id = event.id`;
-
 /** The inboxes of all groups, to be read and nothing else. A database that can't be reached makes its letters `unknown`. */
 export class Inboxes implements AsyncDisposable {
   readonly #urls: Readonly<Record<string, string>>;
@@ -59,11 +55,8 @@ export class Inboxes implements AsyncDisposable {
       const pool = this.#pool(group);
       for (let i = 0; i < letters.length; i += CHUNK) {
         const chunk = letters.slice(i, i + CHUNK);
-        const { rows } = await pool.query<{ source: string; id: string; state: string; redrive?: string }>(
-          LOOK,
-          [group, chunk.map(({ source }) => source), chunk.map(({ id }) => id)],
-        );
-        for (const { source, id, state, redrive } of rows) {
+        const look: Look = async (text, values) => (await pool.query(text, values)).rows;
+        for (const { source, id, state, redrive } of await inInbox(look, group, chunk)) {
           const known = STATES[state] ?? 'unknown';
           found.set(eventOf({ group, source, id }), {
             state: known,

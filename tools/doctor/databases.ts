@@ -1,7 +1,8 @@
 import { sessionUrl } from '@tradewind/database/session';
+import type { Look } from '@tradewind/messaging/trail';
+import { ask } from '@tradewind/process/ask';
 import { Pool } from 'pg';
 import type { DatabaseReport, HeldReport } from './report.ts';
-import { ask } from './within.ts';
 
 const COUNTED = 100_000;
 const NAMED = 5;
@@ -32,6 +33,11 @@ export async function rowsOf<Row extends object>(
     if (error instanceof Error && 'code' in error && error.code === '42P01') return [];
     throw error;
   }
+}
+
+/** The same, for looks that are shared with the services. */
+export function lookInto(pool: Pool): Look {
+  return (text, values) => rowsOf(pool, text, values);
 }
 
 const OUTBOX = `

@@ -1,5 +1,6 @@
 import type { EventLog } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
+import { type Asked, ask, or } from '@tradewind/process/ask';
 import { createLogger, maskText } from '@tradewind/telemetry/logger';
 import { Inboxes } from '../dlq/inboxes.ts';
 import { findLetters, type Letter } from '../dlq/letters.ts';
@@ -11,7 +12,6 @@ import { problemsOf } from './problems.ts';
 import { lookAtProcesses } from './processes.ts';
 import { lookAtGroups } from './progress.ts';
 import type { DeadLettersReport, DoctorReport } from './report.ts';
-import { type Asked, ask, or } from './within.ts';
 
 /** Looks at everything side by side, then for the events of pending orders. Never rejects for something that is down; that is what it tells. */
 export async function examine(where: Whereabouts, options: DoctorOptions): Promise<DoctorReport> {

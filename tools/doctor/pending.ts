@@ -1,11 +1,12 @@
 import { OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
 import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { topicOf } from '@tradewind/messaging/contract';
+import { type FactRow, held, inOutbox } from '@tradewind/messaging/trail';
+import { type Asked, ask } from '@tradewind/process/ask';
 import type { Pool } from 'pg';
-import { rowsOf } from './databases.ts';
+import { lookInto, rowsOf } from './databases.ts';
 import type { PendingOrder, PendingReport, Whereabout } from './report.ts';
-import { type HeldRow, type Trail, whereIs } from './trail.ts';
-import { type Asked, ask } from './within.ts';
+import { type Trail, whereIs } from './trail.ts';
 
 /** What the search for the events of pending orders may look into. */
 export interface Sources extends Omit<Trail, 'held'> {
@@ -20,16 +21,7 @@ const PENDING = `
       AND created_at < clock_timestamp() - $1::float8 * interval '1 ms' LIMIT ${COUNTED}) AS row) AS count
   FROM orders WHERE status = 'PENDING' AND created_at < clock_timestamp() - $1::float8 * interval '1 ms'
   ORDER BY created_at LIMIT $2`;
-const OUTBOX = `
-  SELECT aggregateid AS id, aggregatetype AS topic, extract(epoch FROM clock_timestamp() - created_at)::float8 * 1000 AS ms
-  FROM outbox WHERE aggregateid = ANY($1::text[]) ORDER BY position`;
 const RESERVATION = 'SELECT order_id AS id, outcome FROM reservation WHERE order_id = ANY($1::uuid[])';
-const HELD = `
-  SELECT event.topic, event.key, line.attempts, coalesce(line.error, '') AS error, line.next_attempt_at,
-    (SELECT count(*)::int FROM held_event other WHERE other.consumer_group = event.consumer_group
-      AND other.topic = event.topic AND other.key = event.key AND other.position < event.position) AS ahead
-  FROM held_event event JOIN held_line line USING (consumer_group, topic, key)
-  WHERE consumer_group = $1 AND event.key = ANY($2::text[]) ORDER BY position`;
 
 const CREATED = topicOf(OrderCreatedSchema).name;
 const ANSWERS: Readonly<Record<string, string>> = {
@@ -61,18 +53,17 @@ export async function tracePending(
   const ids = pending.answer.map(({ id }) => id);
   if (ids.length === 0) return { after_ms: afterMs, count: 0, orders: [] };
   const { order, stock } = sources.pools;
-  const look = <Row extends object>(pool: Pool, text: string, ...values: unknown[]) =>
-    ask(sources.limitMs, () => rowsOf<Row>(pool, text, values));
+  const limit = sources.limitMs;
   const [orderOutbox, stockOutbox, reservations, heldByOrder, heldByStock] = await Promise.all([
-    look<OutboxRow>(order, OUTBOX, ids),
-    look<OutboxRow>(stock, OUTBOX, ids),
-    look<{ id: string; outcome: string }>(stock, RESERVATION, ids),
-    look<HeldRow>(order, HELD, 'order', ids),
-    look<HeldRow>(stock, HELD, 'stock', ids),
+    ask(limit, () => inOutbox(lookInto(order), ids)),
+    ask(limit, () => inOutbox(lookInto(stock), ids)),
+    ask(limit, () => rowsOf<{ id: string; outcome: string }>(stock, RESERVATION, [ids])),
+    ask(limit, () => held(lookInto(order), 'order', ids)),
+    ask(limit, () => held(lookInto(stock), 'stock', ids)),
   ]);
   const trail: Trail = { ...sources, held: { order: heldByOrder, stock: heldByStock } };
   const find = async (id: string): Promise<Whereabout> => {
-    const unsent = inOutbox('order', orderOutbox, id, CREATED);
+    const unsent = waitsIn('order', orderOutbox, id, CREATED);
     if (unsent) return unsent;
     if ('why' in reservations) {
       const found = await whereIs(trail, 'stock', CREATED, id);
@@ -84,7 +75,7 @@ export async function tracePending(
     if (outcome === undefined) return await whereIs(trail, 'stock', CREATED, id);
     const answer = ANSWERS[outcome];
     if (answer === undefined) return { at: 'handled', group: 'stock', topic: CREATED, state: outcome };
-    return inOutbox('stock', stockOutbox, id, answer) ?? (await whereIs(trail, 'order', answer, id));
+    return waitsIn('stock', stockOutbox, id, answer) ?? (await whereIs(trail, 'order', answer, id));
   };
   const orders = await Promise.all(
     pending.answer.map(async ({ id, ms }): Promise<PendingOrder> => {
@@ -96,20 +87,14 @@ export async function tracePending(
   return { after_ms: afterMs, count: pending.answer[0]?.count ?? 0, orders };
 }
 
-interface OutboxRow {
-  readonly id: string;
-  readonly topic: string;
-  readonly ms: number;
-}
-
-function inOutbox(
+function waitsIn(
   service: string,
-  rows: Asked<readonly OutboxRow[]>,
+  rows: Asked<readonly FactRow[]>,
   id: string,
   topic: string,
 ): Whereabout | undefined {
   if ('why' in rows) return undefined;
-  const row = rows.answer.find((candidate) => candidate.id === id && candidate.topic === topic);
+  const row = rows.answer.find((candidate) => candidate.key === id && candidate.topic === topic);
   return row && { at: 'outbox', service, topic, since_ms: Math.round(row.ms) };
 }
 

@@ -1,7 +1,7 @@
 import { get } from 'node:http';
+import { ask } from '@tradewind/process/ask';
 import type { Whereabouts } from '../dlq/whereabouts.ts';
 import type { ProcessReport } from './report.ts';
-import { ask } from './within.ts';
 
 interface Health {
   readonly status: 'ready' | 'degraded' | 'unavailable';

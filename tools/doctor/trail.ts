@@ -1,22 +1,12 @@
-import { boundsIfThere, readBetween } from '@tradewind/messaging/dead-letters';
 import { contextOf } from '@tradewind/messaging/event';
+import { pagesOfKey, partitionOfKey } from '@tradewind/messaging/find-records';
 import type { EventLog, Position, ReceivedRecord } from '@tradewind/messaging/log';
-import { partitionOf } from '@tradewind/messaging/partition';
+import { type HeldRow, inInbox } from '@tradewind/messaging/trail';
+import type { Asked } from '@tradewind/process/ask';
 import type { Pool } from 'pg';
 import { type Letter, placeText } from '../dlq/letters.ts';
-import { rowsOf } from './databases.ts';
+import { lookInto } from './databases.ts';
 import type { Whereabout } from './report.ts';
-import type { Asked } from './within.ts';
-
-/** An event of an order that is held, in its group's database. */
-export interface HeldRow {
-  readonly topic: string;
-  readonly key: string;
-  readonly attempts: number;
-  readonly error: string;
-  readonly next_attempt_at: Date;
-  readonly ahead: number;
-}
 
 /** What is known, or can be asked, of events on their way. */
 export interface Trail {
@@ -31,7 +21,6 @@ export interface Trail {
 /** Records that are looked at in one partition, towards the end from where a group is, and back from there. */
 const AHEAD = 5_000n;
 const BACK = 2_000n;
-const INBOX = 'SELECT state FROM inbox WHERE consumer_group = $1 AND source = $2 AND id = $3';
 
 /** Where the event of a key is, that a group hears from a topic: held, not read yet, dead, or handled. */
 export async function whereIs(trail: Trail, group: string, topic: string, key: string): Promise<Whereabout> {
@@ -77,10 +66,9 @@ async function lookOnTopic(
   topic: string,
   key: string,
 ): Promise<{ unread?: Whereabout; seen?: ReceivedRecord }> {
-  const bounds = await boundsIfThere(log, topic);
-  const partition = partitionOf(key, bounds.length || 1);
-  const own = bounds.find((one) => one.partition === partition);
+  const own = await partitionOfKey(log, topic, key);
   if (!own) return {};
+  const { partition } = own;
   const committed =
     (await log.lag(group, [topic])).find((one) => one.partition === partition)?.committed ?? own.start;
   const place: Position = { topic, partition, offset: committed };
@@ -92,8 +80,8 @@ async function lookOnTopic(
   }
   const from = committed - BACK > own.start ? committed - BACK : own.start;
   let seen: ReceivedRecord | undefined;
-  for await (const records of readBetween(log, { ...place, offset: from }, committed))
-    seen = records.findLast((record) => record.key === key) ?? seen;
+  for await (const { records } of pagesOfKey(log, { ...place, offset: from }, committed, key))
+    seen = records.at(-1) ?? seen;
   return seen ? { seen } : {};
 }
 
@@ -103,10 +91,7 @@ async function firstOf(
   end: bigint,
   key: string,
 ): Promise<ReceivedRecord | undefined> {
-  for await (const records of readBetween(log, from, end)) {
-    const found = records.find((record) => record.key === key);
-    if (found) return found;
-  }
+  for await (const { records } of pagesOfKey(log, from, end, key)) if (records[0]) return records[0];
   return undefined;
 }
 
@@ -120,6 +105,5 @@ async function stateOf(
   record: ReceivedRecord,
 ): Promise<string | undefined> {
   const pool = pools[group];
-  const { source, id } = contextOf(record, log.id);
-  return pool && (await rowsOf<{ state: string }>(pool, INBOX, [group, source, id]))[0]?.state;
+  return pool && (await inInbox(lookInto(pool), group, [contextOf(record, log.id)]))[0]?.state;
 }

@@ -9,6 +9,8 @@ import { recordsOf } from './records.ts';
 /** What one read holds in memory at most, about; a larger record comes alone. */
 const READ_BYTES = 16 * 1024 * 1024;
 const FETCH_BYTES = 1024 * 1024;
+/** Few records are asked for with less, for all that comes has to be decoded. The first batch comes whole, however large it is. */
+const RECORD_BYTES = 16 * 1024;
 
 /** Records of one partition from an offset on, by plain fetches. No group hears of it. */
 export async function readRecords(
@@ -22,7 +24,8 @@ export async function readRecords(
   const found: ReceivedRecord[] = [];
   let bytes = 0;
   for (let offset = from.offset; found.length < limit && bytes < READ_BYTES; ) {
-    const page = await cluster.persist(() => fetchPage(cluster, { ...from, offset }), [from.topic]);
+    const most = Math.min(FETCH_BYTES, (limit - found.length) * RECORD_BYTES);
+    const page = await cluster.persist(() => fetchPage(cluster, { ...from, offset }, most), [from.topic]);
     if (page.next === offset) break;
     for (const record of page.records) {
       if (found.length >= limit) break;
@@ -34,14 +37,14 @@ export async function readRecords(
   return found;
 }
 
-async function fetchPage(cluster: Cluster, { topic, partition, offset }: Position) {
+async function fetchPage(cluster: Cluster, { topic, partition, offset }: Position, maxBytes: number) {
   const node = cluster.leaderOf(topic, partition);
   const { responses } = await cluster.links.ask(node, 'Fetch', {
     isolationLevel: READ_COMMITTED,
     maxWaitTime: 0,
     minBytes: 0,
-    maxBytes: FETCH_BYTES,
-    topics: [{ topic, partitions: [{ partition, fetchOffset: offset.toString(), maxBytes: FETCH_BYTES }] }],
+    maxBytes,
+    topics: [{ topic, partitions: [{ partition, fetchOffset: offset.toString(), maxBytes }] }],
   });
   const answer = responses[0]?.partitions[0];
   if (!answer) return { records: [], next: offset };

@@ -1,0 +1,117 @@
+import { bisect } from './bisect.ts';
+import { type Bounds, boundsIfThere, readBetween } from './dead-letters.ts';
+import type { EventLog, Position, ReceivedRecord } from './log.ts';
+import { partitionOf } from './partition.ts';
+
+type Readable = Pick<EventLog, 'read' | 'bounds'>;
+
+/** Where records of a key are on a topic; undefined when there is no such topic. */
+export async function partitionOfKey(log: Readable, topic: string, key: string): Promise<Bounds | undefined> {
+  const bounds = await boundsIfThere(log, topic);
+  const partition = partitionOf(key, bounds.length || 1);
+  return bounds.find((one) => one.partition === partition);
+}
+
+/** The records of a key from a place up to an offset, page by page. */
+export async function* pagesOfKey(
+  log: Readable,
+  from: Position,
+  end: bigint,
+  key: string,
+): AsyncGenerator<{ readonly records: ReceivedRecord[]; readonly last: ReceivedRecord | undefined }> {
+  for await (const page of readBetween(log, from, end))
+    yield { records: page.filter((record) => record.key === key), last: page.at(-1) };
+}
+
+export interface Search {
+  readonly topic: string;
+  readonly key: string;
+  /** When, or from which offset on, records of the key may have been appended; the first one is where looking begins. */
+  readonly from: readonly (Date | bigint)[];
+  /** Whoever has found one need not look at what was appended later. */
+  readonly until?: Date | undefined;
+  /** Nobody expects a record, so none is looked for behind `until`. */
+  readonly unlikely?: boolean;
+  /** Records that are looked at, at most; 10,000 when left out. */
+  readonly most?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What a search found, in the order of the offsets. */
+export interface Found {
+  readonly records: readonly ReceivedRecord[];
+  /** Of the key; undefined when there is no such topic. */
+  readonly bounds: Bounds | undefined;
+  /** Everything from the first place on was looked at: what was not found is not there. */
+  readonly complete: boolean;
+  /** Records from the first place on may have been removed already. */
+  readonly cut: boolean;
+}
+
+const MOST = 10_000;
+/** A bisection ends where reading is as cheap. */
+const NEAR = 250n;
+/** Two clocks, and two appends at the same time. */
+const SLACK_MS = 10_000;
+
+/** Looks for records of a key near the times when they are to be expected, without reading the whole topic. */
+export async function findRecords(log: Readable, search: Search): Promise<Found> {
+  const { topic, key, from, most = MOST, signal } = search;
+  const bounds = await partitionOfKey(log, topic, key);
+  if (!bounds) return { records: [], bounds, complete: true, cut: false };
+  const places = await Promise.all(from.map((place) => offsetOf(log, bounds, place, signal)));
+  const first = places[0] ?? bounds.start;
+  const starts = [...new Set(places)].sort((a, b) => (a < b ? -1 : 1)).filter((place) => place >= first);
+  const records: ReceivedRecord[] = [];
+  const budget = Math.ceil(most / Math.max(1, starts.length));
+  let next = first;
+  let complete = true;
+  for (const start of starts) {
+    if (start > next) complete = false;
+    const at = start > next ? start : next;
+    const stopped = await readOn(log, { ...bounds, offset: at }, { search, budget, records });
+    next = stopped.next;
+    if (start === starts.at(-1) && !stopped.enough && next < bounds.end) complete = false;
+  }
+  return { records, bounds, complete, cut: bounds.start > 0n && first === bounds.start };
+}
+
+/** Reads on from a place until there is nothing more, enough, or too much. */
+async function readOn(
+  log: Readable,
+  from: Position & Bounds,
+  { search, budget, records }: { search: Search; budget: number; records: ReceivedRecord[] },
+): Promise<{ next: bigint; enough: boolean }> {
+  const { key, until, unlikely, signal } = search;
+  let next = from.offset;
+  const limit = from.offset + BigInt(budget);
+  const end = limit < from.end ? limit : from.end;
+  for await (const page of pagesOfKey(log, from, end, key)) {
+    signal?.throwIfAborted();
+    records.push(...page.records);
+    if (!page.last) break;
+    next = page.last.offset + 1n;
+    if (until && page.last.appendedAt > until && (unlikely || records.length > 0))
+      return { next, enough: true };
+  }
+  // The end may lie behind offsets that were compacted away or are marks of the log's own.
+  return { next: next < end ? end : next, enough: false };
+}
+
+async function offsetOf(
+  log: Readable,
+  bounds: Bounds,
+  place: Date | bigint,
+  signal: AbortSignal | undefined,
+): Promise<bigint> {
+  if (typeof place === 'bigint') {
+    const within = place > bounds.start ? place : bounds.start;
+    return within < bounds.end ? within : bounds.end;
+  }
+  const time = place.getTime() - SLACK_MS;
+  return await bisect(bounds, NEAR, async (offset) => {
+    signal?.throwIfAborted();
+    const [record] = await log.read({ ...bounds, offset }, 1);
+    return record && { at: record.offset, early: record.appendedAt.getTime() < time };
+  });
+}
