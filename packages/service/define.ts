@@ -1,6 +1,7 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { Database, Schema } from '@tradewind/database/database';
 import type { Chore } from '@tradewind/messaging/housekeeping';
+import type { EventLog } from '@tradewind/messaging/log';
 import type { Subscription } from '@tradewind/messaging/subscription';
 import type { Settings, Values } from '@tradewind/process/environment';
 import { duration, flag, integer, optional, port, serviceSettings } from '@tradewind/process/settings';
@@ -56,6 +57,8 @@ export interface ServiceDeps<Config = CommonConfig> {
   readonly database: Database;
   /** Says that a transaction that told facts has committed, so that the relay looks at once. */
   readonly wake: () => void;
+  /** The event log, to look at; undefined until it was reached for the first time. Facts go by the outbox. */
+  readonly log: () => EventLog | undefined;
   readonly clock: () => Date;
   /** A new UUID of version 7. */
   readonly newId: () => string;

@@ -17,6 +17,7 @@ import { type Waits, waitFor } from '@tradewind/process/wait-for';
 import { type Server, serve } from '@tradewind/rpc/serve';
 import type { Logger } from '@tradewind/telemetry/logger';
 import type { CommonConfig, ServiceDefinition, ServiceDeps } from './define.ts';
+import { inspection } from './inspection.ts';
 import { readiness } from './readiness.ts';
 import { Tally } from './tally.ts';
 import { workerParts } from './workers.ts';
@@ -64,6 +65,7 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
   const deps: ServiceDeps<CommonConfig & Values<Own>> = {
     database,
     wake: () => relay?.wake(),
+    log: () => log,
     clock: () => new Date(),
     newId: uniqueId,
     logger,
@@ -89,7 +91,9 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
             reusePort: shared,
             ...(config.GRPC_PORT !== undefined && roles.has('serve') && { grpcPort: config.GRPC_PORT }),
             ...(await tlsOf(config)),
-            implementations: roles.has('serve') ? definition.routes(deps) : [],
+            implementations: roles.has('serve')
+              ? [...definition.routes(deps), inspection({ ...definition, database })]
+              : [],
             ...(roles.has('serve') && definition.http && { http: definition.http(deps) }),
             health,
             metrics: () => tally.text(database, definition.name),

@@ -42,6 +42,7 @@ export const rpcSteps = (shell: Shell, ports: Ports) => {
           'grpc.health.v1.Health',
           'grpc.reflection.v1.ServerReflection',
           'grpc.reflection.v1alpha.ServerReflection',
+          'tradewind.messaging.v1.InspectionService',
         ].toSorted(),
       );
       for (const symbol of [service, message])
