@@ -36,7 +36,13 @@ const unused = async (): Promise<never> => {
 };
 
 async function ours(logFile: string): Promise<number> {
-  const handlers = { createOrder, getOrder: unused, listOrders: unused, cancelOrder: unused };
+  const handlers = {
+    createOrder,
+    getOrder: unused,
+    listOrders: unused,
+    cancelOrder: unused,
+    getSaga: unused,
+  };
   const server = await serve({
     name: 'order',
     version: '0',

@@ -21,6 +21,7 @@ import { orderRoutes } from './rest/orders.ts';
 import { cancelOrder } from './rpc/cancel-order.ts';
 import { createOrder } from './rpc/create-order.ts';
 import { getOrder } from './rpc/get-order.ts';
+import { getSaga } from './rpc/get-saga.ts';
 import { listOrders } from './rpc/list-orders.ts';
 import { sweep } from './sweep.ts';
 
@@ -40,6 +41,7 @@ export const service = defineService({
       getOrder: getOrder(deps),
       listOrders: listOrders(deps),
       cancelOrder: cancelOrder(deps),
+      getSaga: getSaga(deps),
     }),
   ],
   http: () => orderRoutes(version),

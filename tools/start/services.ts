@@ -34,6 +34,7 @@ export const services: readonly ServiceSpec[] = [
     main: main('order'),
     roles: ['serve', 'listen'],
     defaultPort: 3000,
+    calls: ['stock'],
     faces: [
       { path: '/docs', what: 'REST, documented' },
       { path: '/api/v1/orders', what: `REST; ${RPC} on the same port` },

@@ -26,6 +26,9 @@ export const handlers: Handlers<typeof OrderService> = {
   async cancelOrder({ id }) {
     return { order: { id, status: OrderStatus.CANCELED } };
   },
+  async getSaga({ id }) {
+    return { saga: { orderId: id } };
+  },
 };
 
 export type LogLine = Record<string, unknown> & { msg?: string; err?: { message: string; stack: string } };

@@ -15,6 +15,8 @@ import {
   statuses,
   statusMessage,
 } from './order-json.ts';
+import { byId, failure, invalid, unknown } from './route-schema.ts';
+import { showSaga } from './saga.ts';
 
 const methods = OrderService.method;
 const idempotent = {
@@ -27,25 +29,6 @@ const idempotent = {
     },
   },
 } as const;
-const byId = {
-  type: 'object',
-  required: ['id'],
-  properties: { id: { type: 'string', description: "The order's id, a UUID." } },
-} as const;
-const failure = (description: string) => ({
-  description,
-  type: 'object',
-  properties: {
-    status: { type: 'integer' },
-    message: { type: 'string' },
-    details: {
-      type: 'array',
-      items: { type: 'object', properties: { field: { type: 'string' }, error: { type: 'string' } } },
-    },
-  },
-});
-const invalid = failure('The request can not be right; `details` names each field.');
-const unknown = failure('There is no such order.');
 const keyReused = failure('The Idempotency-Key was used for another request.');
 
 /** The REST face: the same calls as by RPC, the same code. */
@@ -60,6 +43,7 @@ export function orderRoutes(version: string) {
     showOrder(app, invoke);
     listOrders(app, invoke);
     cancelOrder(app, invoke);
+    showSaga(app, invoke);
   };
 }
 

@@ -3,7 +3,8 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type OrderSchema, OrderStatus } from '@tradewind/contracts/order/v1/order';
 import type { Line, Order } from '../order.ts';
 
-const statuses = {
+/** The statuses by their names in the database. */
+export const statuses = {
   PENDING: OrderStatus.PENDING,
   CONFIRMED: OrderStatus.CONFIRMED,
   CANCELED: OrderStatus.CANCELED,

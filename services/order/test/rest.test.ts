@@ -175,6 +175,13 @@ describe('bad input is 400 and names the field', () => {
     ['an id that is none', () => order.get('/api/v1/orders/7'), 400],
     ['cancelling what is not there', () => order.send('POST', `/api/v1/orders/${unknownId}/cancel`), 404],
     ['cancelling what is none', () => order.send('POST', '/api/v1/orders/x/cancel'), 400],
+    ['the saga of an order that is not there', () => order.get(`/api/v1/orders/${unknownId}/saga`), 404],
+    ['the saga of what is none', () => order.get('/api/v1/orders/7/saga'), 400],
+    [
+      'a method that a saga does not have',
+      () => order.send('POST', `/api/v1/orders/${unknownId}/saga`, {}),
+      405,
+    ],
     ['a page of nothing', () => order.get('/api/v1/orders?page_size=0'), 400],
     ['a page too large', () => order.get('/api/v1/orders?page_size=1001'), 400],
     ['a page in hexadecimal', () => order.get('/api/v1/orders?page_size=0x10'), 400],
@@ -333,7 +340,12 @@ test('cancelling answers the order, also the second time', async () => {
 test('what is enforced is documented', async () => {
   const { json } = await order.get('/docs/json');
   expect(Object.keys(json.paths)).toEqual(
-    expect.arrayContaining(['/api/v1/orders', '/api/v1/orders/{id}', '/api/v1/orders/{id}/cancel']),
+    expect.arrayContaining([
+      '/api/v1/orders',
+      '/api/v1/orders/{id}',
+      '/api/v1/orders/{id}/cancel',
+      '/api/v1/orders/{id}/saga',
+    ]),
   );
   const body = json.paths['/api/v1/orders'].post.requestBody.content['application/json'].schema;
   expect(body.properties.lines.maxItems).toBe(1000);

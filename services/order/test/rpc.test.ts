@@ -125,6 +125,7 @@ test('a request is checked, and what is wrong is named', async () => {
     await expect(request).rejects.toThrow('customer_id: must not contain NUL characters');
   }
   expect(await refusal(call.getOrder({ id: '7' }))).toEqual({ ...bad, fields: ['id'] });
+  expect(await refusal(call.getSaga({ id: '7' }))).toEqual({ ...bad, fields: ['id'] });
   expect(await refusal(call.cancelOrder({ id: '' }))).toEqual({ ...bad, fields: ['id'] });
   expect(await refusal(call.listOrders({ pageSize: 1001 }))).toEqual({ ...bad, fields: ['page_size'] });
   expect(await refusal(call.listOrders({ pageToken: '!' }))).toEqual({ ...bad, fields: ['page_token'] });
@@ -134,6 +135,7 @@ test('a request is checked, and what is wrong is named', async () => {
   });
   const unknown = { id: '01890a5d-ac96-774b-bcce-b302099a8057' };
   expect(await refusal(call.getOrder(unknown))).toEqual({ code: Code.NotFound, fields: [] });
+  expect(await refusal(call.getSaga(unknown))).toEqual({ code: Code.NotFound, fields: [] });
   expect(await refusal(call.cancelOrder(unknown))).toEqual({ code: Code.NotFound, fields: [] });
 });
 

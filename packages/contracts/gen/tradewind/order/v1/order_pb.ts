@@ -7,15 +7,17 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { SagaAwaits, SagaLetter, SagaState, SagaStep, SagaUnknown } from "./saga_pb.ts";
+import { file_tradewind_order_v1_saga } from "./saga_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file tradewind/order/v1/order.proto.
  */
 export const file_tradewind_order_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("Ch50cmFkZXdpbmQvb3JkZXIvdjEvb3JkZXIucHJvdG8SEnRyYWRld2luZC5vcmRlci52MSKwAgoFT3JkZXISCgoCaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSLwoGc3RhdHVzGAMgASgOMh8udHJhZGV3aW5kLm9yZGVyLnYxLk9yZGVyU3RhdHVzEg4KBnJlYXNvbhgEIAEoCRIsCgVsaW5lcxgFIAMoCzIdLnRyYWRld2luZC5vcmRlci52MS5PcmRlckxpbmUSEwoLdG90YWxfcHJpY2UYBiABKAMSEAoIY3VycmVuY3kYByABKAkSLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCiABKAMibgoJT3JkZXJMaW5lEhIKCnByb2R1Y3RfaWQYASABKAUSEAoIcXVhbnRpdHkYAiABKAUSFwoKdW5pdF9wcmljZRgDIAEoA0gAiAEBEhMKC3RvdGFsX3ByaWNlGAQgASgDQg0KC191bml0X3ByaWNlIrECCgxOZXdPcmRlckxpbmUSGwoKcHJvZHVjdF9pZBgBIAEoBUIHukgEGgIgABIdCghxdWFudGl0eRgCIAEoBUILukgIGgYYwIQ9IAASKQoKdW5pdF9wcmljZRgDIAEoA0IQukgNIgsY/////////w8oAEgAiAEBEioKC3RvdGFsX3ByaWNlGAQgASgDQhC6SA0iCxj/////////DygASAGIAQE6b7pIbBpqChBvcmRlcl9saW5lLnByaWNlEid1bml0X3ByaWNlIG9yIHRvdGFsX3ByaWNlIG11c3QgYmUgZ2l2ZW4aLWhhcyh0aGlzLnVuaXRfcHJpY2UpIHx8IGhhcyh0aGlzLnRvdGFsX3ByaWNlKUINCgtfdW5pdF9wcmljZUIOCgxfdG90YWxfcHJpY2UiqAIKEkNyZWF0ZU9yZGVyUmVxdWVzdBJwCgtjdXN0b21lcl9pZBgBIAEoCUJbukhYugFQChVvcmRlci5jdXN0b21lcl9pZC5udWwSH211c3Qgbm90IGNvbnRhaW4gTlVMIGNoYXJhY3RlcnMaFiF0aGlzLm1hdGNoZXMocidceDAwJylyAxiAARI8CgVsaW5lcxgCIAMoCzIgLnRyYWRld2luZC5vcmRlci52MS5OZXdPcmRlckxpbmVCC7pICJIBBQgBEOgHEioKC3RvdGFsX3ByaWNlGAMgASgDQhC6SA0iCxj/////////DygASACIAQESJgoIY3VycmVuY3kYBCABKAlCFLpIEdgBAXIMMgpeW0EtWl17M30kQg4KDF90b3RhbF9wcmljZSI/ChNDcmVhdGVPcmRlclJlc3BvbnNlEigKBW9yZGVyGAEgASgLMhkudHJhZGV3aW5kLm9yZGVyLnYxLk9yZGVyIicKD0dldE9yZGVyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiPAoQR2V0T3JkZXJSZXNwb25zZRIoCgVvcmRlchgBIAEoCzIZLnRyYWRld2luZC5vcmRlci52MS5PcmRlciL9AQoRTGlzdE9yZGVyc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACEjkKBnN0YXR1cxgDIAEoDjIfLnRyYWRld2luZC5vcmRlci52MS5PcmRlclN0YXR1c0IIukgFggECEAEScAoLY3VzdG9tZXJfaWQYBCABKAlCW7pIWLoBUAoVb3JkZXIuY3VzdG9tZXJfaWQubnVsEh9tdXN0IG5vdCBjb250YWluIE5VTCBjaGFyYWN0ZXJzGhYhdGhpcy5tYXRjaGVzKHInXHgwMCcpcgMYgAEiWAoSTGlzdE9yZGVyc1Jlc3BvbnNlEikKBm9yZGVycxgBIAMoCzIZLnRyYWRld2luZC5vcmRlci52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoSQ2FuY2VsT3JkZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASI/ChNDYW5jZWxPcmRlclJlc3BvbnNlEigKBW9yZGVyGAEgASgLMhkudHJhZGV3aW5kLm9yZGVyLnYxLk9yZGVyKnwKC09yZGVyU3RhdHVzEhwKGE9SREVSX1NUQVRVU19VTlNQRUNJRklFRBAAEhgKFE9SREVSX1NUQVRVU19QRU5ESU5HEAESGgoWT1JERVJfU1RBVFVTX0NPTkZJUk1FRBACEhkKFU9SREVSX1NUQVRVU19DQU5DRUxFRBADMpEDCgxPcmRlclNlcnZpY2USXgoLQ3JlYXRlT3JkZXISJi50cmFkZXdpbmQub3JkZXIudjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GicudHJhZGV3aW5kLm9yZGVyLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USWgoIR2V0T3JkZXISIy50cmFkZXdpbmQub3JkZXIudjEuR2V0T3JkZXJSZXF1ZXN0GiQudHJhZGV3aW5kLm9yZGVyLnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJgCgpMaXN0T3JkZXJzEiUudHJhZGV3aW5kLm9yZGVyLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GiYudHJhZGV3aW5kLm9yZGVyLnYxLkxpc3RPcmRlcnNSZXNwb25zZSIDkAIBEmMKC0NhbmNlbE9yZGVyEiYudHJhZGV3aW5kLm9yZGVyLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBonLnRyYWRld2luZC5vcmRlci52MS5DYW5jZWxPcmRlclJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Ch50cmFkZXdpbmQvb3JkZXIvdjEvb3JkZXIucHJvdG8SEnRyYWRld2luZC5vcmRlci52MSKwAgoFT3JkZXISCgoCaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSLwoGc3RhdHVzGAMgASgOMh8udHJhZGV3aW5kLm9yZGVyLnYxLk9yZGVyU3RhdHVzEg4KBnJlYXNvbhgEIAEoCRIsCgVsaW5lcxgFIAMoCzIdLnRyYWRld2luZC5vcmRlci52MS5PcmRlckxpbmUSEwoLdG90YWxfcHJpY2UYBiABKAMSEAoIY3VycmVuY3kYByABKAkSLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCiABKAMibgoJT3JkZXJMaW5lEhIKCnByb2R1Y3RfaWQYASABKAUSEAoIcXVhbnRpdHkYAiABKAUSFwoKdW5pdF9wcmljZRgDIAEoA0gAiAEBEhMKC3RvdGFsX3ByaWNlGAQgASgDQg0KC191bml0X3ByaWNlIrECCgxOZXdPcmRlckxpbmUSGwoKcHJvZHVjdF9pZBgBIAEoBUIHukgEGgIgABIdCghxdWFudGl0eRgCIAEoBUILukgIGgYYwIQ9IAASKQoKdW5pdF9wcmljZRgDIAEoA0IQukgNIgsY/////////w8oAEgAiAEBEioKC3RvdGFsX3ByaWNlGAQgASgDQhC6SA0iCxj/////////DygASAGIAQE6b7pIbBpqChBvcmRlcl9saW5lLnByaWNlEid1bml0X3ByaWNlIG9yIHRvdGFsX3ByaWNlIG11c3QgYmUgZ2l2ZW4aLWhhcyh0aGlzLnVuaXRfcHJpY2UpIHx8IGhhcyh0aGlzLnRvdGFsX3ByaWNlKUINCgtfdW5pdF9wcmljZUIOCgxfdG90YWxfcHJpY2UiqAIKEkNyZWF0ZU9yZGVyUmVxdWVzdBJwCgtjdXN0b21lcl9pZBgBIAEoCUJbukhYugFQChVvcmRlci5jdXN0b21lcl9pZC5udWwSH211c3Qgbm90IGNvbnRhaW4gTlVMIGNoYXJhY3RlcnMaFiF0aGlzLm1hdGNoZXMocidceDAwJylyAxiAARI8CgVsaW5lcxgCIAMoCzIgLnRyYWRld2luZC5vcmRlci52MS5OZXdPcmRlckxpbmVCC7pICJIBBQgBEOgHEioKC3RvdGFsX3ByaWNlGAMgASgDQhC6SA0iCxj/////////DygASACIAQESJgoIY3VycmVuY3kYBCABKAlCFLpIEdgBAXIMMgpeW0EtWl17M30kQg4KDF90b3RhbF9wcmljZSI/ChNDcmVhdGVPcmRlclJlc3BvbnNlEigKBW9yZGVyGAEgASgLMhkudHJhZGV3aW5kLm9yZGVyLnYxLk9yZGVyIicKD0dldE9yZGVyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiPAoQR2V0T3JkZXJSZXNwb25zZRIoCgVvcmRlchgBIAEoCzIZLnRyYWRld2luZC5vcmRlci52MS5PcmRlciL9AQoRTGlzdE9yZGVyc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACEjkKBnN0YXR1cxgDIAEoDjIfLnRyYWRld2luZC5vcmRlci52MS5PcmRlclN0YXR1c0IIukgFggECEAEScAoLY3VzdG9tZXJfaWQYBCABKAlCW7pIWLoBUAoVb3JkZXIuY3VzdG9tZXJfaWQubnVsEh9tdXN0IG5vdCBjb250YWluIE5VTCBjaGFyYWN0ZXJzGhYhdGhpcy5tYXRjaGVzKHInXHgwMCcpcgMYgAEiWAoSTGlzdE9yZGVyc1Jlc3BvbnNlEikKBm9yZGVycxgBIAMoCzIZLnRyYWRld2luZC5vcmRlci52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoSQ2FuY2VsT3JkZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASI/ChNDYW5jZWxPcmRlclJlc3BvbnNlEigKBW9yZGVyGAEgASgLMhkudHJhZGV3aW5kLm9yZGVyLnYxLk9yZGVyIiYKDkdldFNhZ2FSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASI5Cg9HZXRTYWdhUmVzcG9uc2USJgoEc2FnYRgBIAEoCzIYLnRyYWRld2luZC5vcmRlci52MS5TYWdhIqMECgRTYWdhEhAKCG9yZGVyX2lkGAEgASgJEjUKDG9yZGVyX3N0YXR1cxgCIAEoDjIfLnRyYWRld2luZC5vcmRlci52MS5PcmRlclN0YXR1cxIOCgZyZWFzb24YAyABKAkSLAoFc3RhdGUYBCABKA4yHS50cmFkZXdpbmQub3JkZXIudjEuU2FnYVN0YXRlEi4KCnN0YXJ0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnNldHRsZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KC29ic2VydmVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh0cmFjZV9pZBgJIAEoCRIuCgZhd2FpdHMYCiABKAsyHi50cmFkZXdpbmQub3JkZXIudjEuU2FnYUF3YWl0cxIrCgVzdGVwcxgLIAMoCzIcLnRyYWRld2luZC5vcmRlci52MS5TYWdhU3RlcBI0CgxkZWFkX2xldHRlcnMYDCADKAsyHi50cmFkZXdpbmQub3JkZXIudjEuU2FnYUxldHRlchIxCgh1bmtub3ducxgNIAMoCzIfLnRyYWRld2luZC5vcmRlci52MS5TYWdhVW5rbm93bip8CgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9TVEFUVVNfUEVORElORxABEhoKFk9SREVSX1NUQVRVU19DT05GSVJNRUQQAhIZChVPUkRFUl9TVEFUVVNfQ0FOQ0VMRUQQAzLqAwoMT3JkZXJTZXJ2aWNlEl4KC0NyZWF0ZU9yZGVyEiYudHJhZGV3aW5kLm9yZGVyLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBonLnRyYWRld2luZC5vcmRlci52MS5DcmVhdGVPcmRlclJlc3BvbnNlEloKCEdldE9yZGVyEiMudHJhZGV3aW5kLm9yZGVyLnYxLkdldE9yZGVyUmVxdWVzdBokLnRyYWRld2luZC5vcmRlci52MS5HZXRPcmRlclJlc3BvbnNlIgOQAgESYAoKTGlzdE9yZGVycxIlLnRyYWRld2luZC5vcmRlci52MS5MaXN0T3JkZXJzUmVxdWVzdBomLnRyYWRld2luZC5vcmRlci52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJjCgtDYW5jZWxPcmRlchImLnRyYWRld2luZC5vcmRlci52MS5DYW5jZWxPcmRlclJlcXVlc3QaJy50cmFkZXdpbmQub3JkZXIudjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIDkAICElcKB0dldFNhZ2ESIi50cmFkZXdpbmQub3JkZXIudjEuR2V0U2FnYVJlcXVlc3QaIy50cmFkZXdpbmQub3JkZXIudjEuR2V0U2FnYVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_tradewind_order_v1_saga]);
 
 /**
  * Order is one order of one customer.
@@ -403,6 +405,153 @@ export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__P
   messageDesc(file_tradewind_order_v1_order, 10);
 
 /**
+ * GetSagaRequest names the order.
+ *
+ * @generated from message tradewind.order.v1.GetSagaRequest
+ */
+export type GetSagaRequest = Message<"tradewind.order.v1.GetSagaRequest"> & {
+  /**
+   * The order's id, a UUID.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message tradewind.order.v1.GetSagaRequest.
+ * Use `create(GetSagaRequestSchema)` to create a new message.
+ */
+export const GetSagaRequestSchema: GenMessage<GetSagaRequest> = /*@__PURE__*/
+  messageDesc(file_tradewind_order_v1_order, 11);
+
+/**
+ * GetSagaResponse is the order's saga.
+ *
+ * @generated from message tradewind.order.v1.GetSagaResponse
+ */
+export type GetSagaResponse = Message<"tradewind.order.v1.GetSagaResponse"> & {
+  /**
+   * The saga.
+   *
+   * @generated from field: tradewind.order.v1.Saga saga = 1;
+   */
+  saga?: Saga | undefined;
+};
+
+/**
+ * Describes the message tradewind.order.v1.GetSagaResponse.
+ * Use `create(GetSagaResponseSchema)` to create a new message.
+ */
+export const GetSagaResponseSchema: GenMessage<GetSagaResponse> = /*@__PURE__*/
+  messageDesc(file_tradewind_order_v1_order, 12);
+
+/**
+ * Saga is the way of one order, from its acceptance to the last service that has to hear of it.
+ *
+ * @generated from message tradewind.order.v1.Saga
+ */
+export type Saga = Message<"tradewind.order.v1.Saga"> & {
+  /**
+   * The order's id.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The order's status.
+   *
+   * @generated from field: tradewind.order.v1.OrderStatus order_status = 2;
+   */
+  orderStatus: OrderStatus;
+
+  /**
+   * Why it was cancelled; empty while it stands.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Where the saga stands.
+   *
+   * @generated from field: tradewind.order.v1.SagaState state = 4;
+   */
+  state: SagaState;
+
+  /**
+   * When the order was accepted, by the clock of its database.
+   *
+   * @generated from field: google.protobuf.Timestamp started_at = 5;
+   */
+  startedAt?: Timestamp | undefined;
+
+  /**
+   * When it left PENDING, by the same clock; absent while it is PENDING.
+   *
+   * @generated from field: google.protobuf.Timestamp settled_at = 6;
+   */
+  settledAt?: Timestamp | undefined;
+
+  /**
+   * From started_at to settled_at, or to now.
+   *
+   * @generated from field: google.protobuf.Duration duration = 7;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * When this was looked at, by the same clock.
+   *
+   * @generated from field: google.protobuf.Timestamp observed_at = 8;
+   */
+  observedAt?: Timestamp | undefined;
+
+  /**
+   * Of the trace that began with the order, 32 hexadecimal digits; empty when it is not traced, or not known.
+   *
+   * @generated from field: string trace_id = 9;
+   */
+  traceId: string;
+
+  /**
+   * What has to happen next; absent when the saga is settled.
+   *
+   * @generated from field: tradewind.order.v1.SagaAwaits awaits = 10;
+   */
+  awaits?: SagaAwaits | undefined;
+
+  /**
+   * Its events in the order in which they were told.
+   *
+   * @generated from field: repeated tradewind.order.v1.SagaStep steps = 11;
+   */
+  steps: SagaStep[];
+
+  /**
+   * Its dead letters, also those that are dealt with.
+   *
+   * @generated from field: repeated tradewind.order.v1.SagaLetter dead_letters = 12;
+   */
+  deadLetters: SagaLetter[];
+
+  /**
+   * What could not be asked. Nothing is said to be missing because of it.
+   *
+   * @generated from field: repeated tradewind.order.v1.SagaUnknown unknowns = 13;
+   */
+  unknowns: SagaUnknown[];
+};
+
+/**
+ * Describes the message tradewind.order.v1.Saga.
+ * Use `create(SagaSchema)` to create a new message.
+ */
+export const SagaSchema: GenMessage<Saga> = /*@__PURE__*/
+  messageDesc(file_tradewind_order_v1_order, 13);
+
+/**
  * OrderStatus is where an order stands.
  *
  * @generated from enum tradewind.order.v1.OrderStatus
@@ -501,6 +650,17 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CancelOrderRequestSchema;
     output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * GetSaga tells an order's whole way: each event, where it is, what is awaited and from whom, how late that is. It answers also while
+   * other services or the event log are away, from what is left, and says what could not be asked. NOT_FOUND as for GetOrder.
+   *
+   * @generated from rpc tradewind.order.v1.OrderService.GetSaga
+   */
+  getSaga: {
+    methodKind: "unary";
+    input: typeof GetSagaRequestSchema;
+    output: typeof GetSagaResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tradewind_order_v1_order, 0);
