@@ -1,5 +1,15 @@
 import { type Command, UsageError } from './command-line.ts';
 
+/** A command can't do what it was asked to; the message says why, and the exit code which kind it is. */
+export class ToolFailure extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
 export interface Tool<Options> {
   readonly usage: string;
   /** @throws UsageError */
@@ -11,7 +21,7 @@ export interface Tool<Options> {
   ): Promise<{ readonly ok: boolean; readonly json: object }>;
 }
 
-/** A command's main. Exit codes: 0 all is well, 1 something is not, 2 wrong command line, 130 interrupted. */
+/** A command's main. Exit codes: 0 all is well, 1 something is not, 2 wrong command line, a ToolFailure's own, 130 interrupted. */
 export async function runTool<Options>({ usage, parse, run }: Tool<Options>): Promise<void> {
   const print = (text: string) => process.stdout.write(`${text}\n`);
   const interrupted = new AbortController();
@@ -28,6 +38,11 @@ export async function runTool<Options>({ usage, parse, run }: Tool<Options>): Pr
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     process.stderr.write(error instanceof UsageError ? `${text}\n\n${usage}\n` : `${text}\n`);
-    process.exitCode = interrupted.signal.aborted ? 130 : error instanceof UsageError ? 2 : 1;
+    process.exitCode = interrupted.signal.aborted ? 130 : codeOf(error);
   }
+}
+
+function codeOf(error: unknown): number {
+  if (error instanceof ToolFailure) return error.exitCode;
+  return error instanceof UsageError ? 2 : 1;
 }
