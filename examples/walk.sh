@@ -7,6 +7,7 @@ trap 'rm -f "$answer"' EXIT
 orders=tradewind.order.v1.OrderService
 products=tradewind.product.v1.ProductService
 stocks=tradewind.stock.v1.StockService
+trails=tradewind.messaging.v1.InspectionService
 
 # field <name>: the first value of that name in the last answer.
 field() {
@@ -54,6 +55,10 @@ walk() {
   call "$order" "$orders/CreateOrder" "{\"customer_id\":\"example\",\"lines\":[{$line,\"quantity\":2}]}"
   placed=$(field id)
   settled "$placed" ORDER_STATUS_CONFIRMED
+  call "$order" "$orders/GetSaga" "{\"id\":\"$placed\"}"
+  expect orderId "$placed"
+  call "$stock" "$trails/GetTrail" "{\"key\":\"$placed\"}"
+  expect group stock
   call "$stock" "$stocks/GetStock" "{\"product_id\":$id}"
   expect quantity 1
   call "$order" "$orders/ListOrders" '{"page_size":1,"customer_id":"example"}'
