@@ -86,9 +86,7 @@ function extensionsAnswer(baseTypeName: string, lookup: Lookup) {
 
 function fileAnswer(file: DescFile | undefined, name: string) {
   if (file === undefined) return error(Code.NotFound, `not found: ${name}`);
-  const fileDescriptorProto = [...withDependencies(file)].map((each) =>
-    toBinary(FileDescriptorProtoSchema, each.proto),
-  );
+  const fileDescriptorProto = inOrder(file).map((each) => toBinary(FileDescriptorProtoSchema, each.proto));
   return { case: 'fileDescriptorResponse' as const, value: { fileDescriptorProto } };
 }
 
@@ -96,12 +94,24 @@ function error(errorCode: Code, errorMessage: string) {
   return { case: 'errorResponse' as const, value: { errorCode, errorMessage } };
 }
 
-function withDependencies(file: DescFile, seen = new Set<DescFile>()): Set<DescFile> {
+function withDependencies(file: DescFile, seen: Set<DescFile>): Set<DescFile> {
   if (!seen.has(file)) {
     seen.add(file);
     for (const dependency of file.dependencies) withDependencies(dependency, seen);
   }
   return seen;
+}
+
+/** The file and all that it needs, each before what it needs itself, also where two files need the same one. */
+function inOrder(file: DescFile): DescFile[] {
+  const needed = new Set<DescFile>();
+  const add = (one: DescFile): void => {
+    if (needed.has(one)) return;
+    for (const dependency of one.dependencies) add(dependency);
+    needed.add(one);
+  };
+  add(file);
+  return [...needed].reverse();
 }
 
 /** `more` are files that no method names, though clients meet their messages, in details of errors. */

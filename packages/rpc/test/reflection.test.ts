@@ -79,6 +79,7 @@ describe.each([
         'GetOrder',
         'ListOrders',
         'CancelOrder',
+        'GetSaga',
       ]);
     }
   });
