@@ -67,6 +67,7 @@ test('a dead letter is named with the command to go on with, until it is settled
   const { code, out } = await saga(id);
   expect(code).toBe(1);
   expect(out).toMatch(/saga DEAD LETTERED, \S+ (ms|s) late: for/);
+  expect(out).toMatch(/order\.created +order → stock +▕.*×▏ +DEAD LETTERED/);
   expect(out).toMatch(/\nfrom +a person\n/);
   expect(out).toContain('npm run dlq -- show order.created.dlq/0/0, mend the cause');
   expect(out).toMatch(/\n {4}npm run dlq -- show order\.created\.dlq\/0\/0\n$/);

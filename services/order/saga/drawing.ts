@@ -9,7 +9,7 @@ import {
 import { nameIn } from './names.ts';
 
 const WIDTH = 32;
-const marks = { outbox: '░', topic: '▒', retry: '▓', handling: '█' } as const;
+const marks = { outbox: '░', topic: '▒', retry: '▓', handling: '█', dead: '×' } as const;
 
 /**
  * Draws a saga for people: its events as bars over time, where it stands, what is awaited and from whom, its dead letters, what is not known.
@@ -70,7 +70,7 @@ function stepLines(saga: Saga): string[] {
   const lines = columns(rows.map(({ cells }) => cells));
   return [
     ...rows.flatMap(({ below }, n) => [lines[n] ?? '', ...(below === '' ? [] : [`      ${below}`])]),
-    `  ${marks.outbox} in the outbox  ${marks.topic} on the topic  ${marks.retry} in retry  ${marks.handling} handled`,
+    `  ${marks.outbox} in the outbox  ${marks.topic} on the topic  ${marks.retry} in retry  ${marks.handling} handled  ${marks.dead} given up`,
   ];
 }
 
@@ -112,6 +112,7 @@ function barOf(step: SagaStep, start: number, end: number, { observedAt }: Saga)
   fill(appended, heard ?? (state === State.ON_TOPIC ? now : appended), marks.topic);
   if (state === State.HANDLED)
     fill(heard, heard && heard + (step.inHandling ? durationMs(step.inHandling) : 0), marks.handling);
+  else if (state === State.DEAD_LETTERED || state === State.DISCARDED) fill(heard, now, marks.dead);
   else if (state !== State.TOLD) fill(heard, now, marks.retry);
   return cells.join('');
 }
