@@ -113,6 +113,13 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
     expect(process.resource).toMatchObject({ 'service.namespace': 'tradewind', 'service.version': '0.1.0' });
   });
 
+  test('the saga, too, tells its trace', async () => {
+    const { id, traceId } = await market.place();
+    await market.settled(id);
+    const saga = await fetch(`${market.urls.order}/api/v1/orders/${id}/saga`);
+    expect(await saga.json()).toMatchObject({ state: 'SETTLED', trace_id: traceId });
+  });
+
   test('how long a fact waited, in the outbox and on the topic, is to be seen', async () => {
     const trace = await market.place().then(({ traceId }) => shaped(traceId, PLACED));
     const [create, send, receive, process] = ['create', 'send', 'receive', 'process'].map((name) =>
