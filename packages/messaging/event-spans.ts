@@ -35,6 +35,7 @@ export interface Telling {
 
 /** A fact that is to be told: its span is what everything that follows from it hangs under. */
 export function telling(topic: string, key: string, id: string, teller: TraceContext): Telling {
+  if (teller.traceparent !== undefined && !tracing()?.exports) return { span: undefined, trace: teller };
   const parent = spanContextOf(teller);
   // What nobody records needs no id of its own; but a fact that nobody asked for begins a trace.
   if (parent && !isSampled(parent)) return { span: undefined, trace: teller };
@@ -64,8 +65,16 @@ export interface SentFact {
 }
 
 /** Facts that were appended together. How long each waited in the outbox is between its own span's end and this one's beginning. */
-export function sent(system: string, facts: readonly SentFact[], startTime: number, refusal?: unknown): void {
-  for (const { id, topic, key, writtenAt, trace } of facts) {
+export function sent<Row>(
+  system: string,
+  rows: readonly Row[],
+  factIn: (row: Row) => SentFact,
+  startTime: number,
+  refusal?: unknown,
+): void {
+  if (!tracing()?.exports) return;
+  for (const row of rows) {
+    const { id, topic, key, writtenAt, trace } = factIn(row);
     const parent = spanContextOf(trace);
     if (!parent || (!isSampled(parent) && !refusal)) continue;
     const span = new Span(`send ${topic}`, {
@@ -80,7 +89,7 @@ export function sent(system: string, facts: readonly SentFact[], startTime: numb
         'messaging.destination.name': topic,
         'messaging.message.id': id,
         'messaging.message.conversation_id': key,
-        'messaging.batch.message_count': facts.length,
+        'messaging.batch.message_count': rows.length,
         'tradewind.outbox.wait_ms': Math.max(0, Math.round(startTime - writtenAt.getTime())),
       },
     });

@@ -259,7 +259,7 @@ class OutboxRelay implements Relay {
     const { log, logger } = this.#options;
     try {
       await producer.append(rows.map(recordOf));
-      sent(log.system, rows.map(factIn), began);
+      sent(log.system, rows, factIn, began);
       return rows.map(({ position }) => position);
     } catch (error) {
       if (!isRefusal(error)) throw error;
@@ -270,12 +270,12 @@ class OutboxRelay implements Relay {
       if (stuck.sift([row]).length === 0) continue;
       try {
         await producer.append([recordOf(row)]);
-        sent(log.system, [factIn(row)], began);
+        sent(log.system, [row], factIn, began);
         gone.push(row.position);
       } catch (error) {
         if (!isRefusal(error)) throw error;
         stuck.add(row, error);
-        sent(log.system, [factIn(row)], began, error);
+        sent(log.system, [row], factIn, began, error);
         logger.error(
           { err: error, event: row.id, topic: row.aggregatetype, key: row.aggregateid },
           'the log refuses a fact; it stays in the outbox, and its key waits',

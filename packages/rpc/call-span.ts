@@ -61,21 +61,24 @@ export function endCall(span: Span, code: number): void {
   span.end({ 'rpc.response.status_code': name });
 }
 
-/** The span of a call to another server, with what goes along with it; undefined where nothing is traced. */
-export function clientSpan(method: DescMethod): Span | undefined {
+/**
+ * The span of a call to another server, and its context among the headers; undefined where nothing is traced.
+ * @param headers they may name the call that this one helps to answer; if not, it is what runs now
+ */
+export function clientSpan(method: DescMethod, headers: Headers): Span | undefined {
   if (!tracing()) return undefined;
   const name = `${method.parent.typeName}/${method.name}`;
-  return new Span(name, {
+  const answering = spanContextOf({
+    traceparent: headers.get('traceparent') ?? undefined,
+    tracestate: headers.get('tracestate') ?? undefined,
+  });
+  const span = new Span(name, {
     scope: SCOPE,
     kind: 'client',
-    parent: activeSpanContext() ?? null,
+    parent: answering ?? activeSpanContext() ?? null,
     attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name },
   });
-}
-
-/** Sends a span's context along. */
-export function carry(span: Span | undefined, headers: Headers): void {
-  if (!span) return;
-  for (const [name, value] of Object.entries(traceContextOf(span.context)))
-    if (value) headers.set(name, value);
+  for (const [header, value] of Object.entries(traceContextOf(span.context)))
+    if (value) headers.set(header, value);
+  return span;
 }

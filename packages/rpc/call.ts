@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Span } from '@tradewind/telemetry/span';
+import type { Span, SpanContext } from '@tradewind/telemetry/span';
 import { innerSpan, serverSpan, TRACERESPONSE, traceresponse } from './call-span.ts';
 
 /** What a handler may know of its caller, the same whatever the face: gRPC, Connect, gRPC-Web, REST, GraphQL. */
@@ -18,6 +18,8 @@ export interface Call {
   header(name: string): string | undefined;
   /** Sets a response header. For a stream: before the first message. */
   setHeader(name: string, value: string): void;
+  /** The span that the work belongs to: what goes along with calls that are made to answer this one. */
+  readonly span: SpanContext | undefined;
 }
 
 /** A unary handler. It throws ConnectError for what the caller should know; anything else becomes INTERNAL. */
@@ -79,6 +81,10 @@ export abstract class ActiveCall implements Call {
 
   abstract header(name: string): string | undefined;
   abstract setHeader(name: string, value: string): void;
+
+  get span(): SpanContext | undefined {
+    return this.#span?.context;
+  }
 
   /** Its span, which begins with the first question for it. @param method by its full name */
   spanOf(method: string): Span {

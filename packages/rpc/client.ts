@@ -5,6 +5,7 @@ import {
   type Client as TypedClient,
 } from '@connectrpc/connect';
 import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
+import { traceContextOf } from '@tradewind/telemetry/trace-context';
 import type { Call } from './call.ts';
 import { grpcTransport } from './grpc-transport.ts';
 import { Retry, type RetryOptions } from './retry.ts';
@@ -65,12 +66,17 @@ export function createClient<S extends DescService>(service: S, options: ClientO
   return { call: createTypedClient(service, transport), close, [Symbol.asyncDispose]: close };
 }
 
-/** Options for a call made to answer another: the same request id, what is left of its deadline, and its end. */
+function contextHeaders({ span }: Call): Record<string, string> {
+  const { traceparent, tracestate } = span ? traceContextOf(span) : {};
+  return { ...(traceparent && { traceparent }), ...(tracestate && { tracestate }) };
+}
+
+/** Options for a call made to answer another: the same request id, its trace, what is left of its deadline, and its end. */
 export function onBehalfOf(call: Call, timeoutMs = Number.POSITIVE_INFINITY): CallOptions {
   const left = Math.min(timeoutMs, call.timeoutMs() ?? Number.POSITIVE_INFINITY);
   return {
     signal: call.signal,
-    headers: { 'x-request-id': call.requestId },
+    headers: { 'x-request-id': call.requestId, ...contextHeaders(call) },
     ...(Number.isFinite(left) && { timeoutMs: left }),
   };
 }

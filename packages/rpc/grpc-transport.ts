@@ -26,7 +26,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import type { Span } from '@tradewind/telemetry/span';
-import { carry, clientSpan, endCall } from './call-span.ts';
+import { clientSpan, endCall } from './call-span.ts';
 import { errorOf } from './grpc-status.ts';
 import type { Retry } from './retry.ts';
 
@@ -47,8 +47,7 @@ export function grpcTransport(channel: Client, retry: Retry, defaults: Patience)
       const deadline = Date.now() + timeoutMs;
       const waitUntil = Date.now() + Math.min(defaults.waitMs, timeoutMs * 0.8);
       const headers = new Headers(header);
-      const span = clientSpan(method);
-      carry(span, headers);
+      const span = clientSpan(method, headers);
       const request = encode(method.input, input);
       const send = () => unary(channel, method, request, metadataOf(headers), deadline, signal);
       const attempt = () =>
@@ -62,8 +61,7 @@ export function grpcTransport(channel: Client, retry: Retry, defaults: Patience)
     stream: async (method, signal, timeoutMs, header, input) => {
       const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
       const headers = new Headers(header);
-      const span = clientSpan(method);
-      carry(span, headers);
+      const span = clientSpan(method, headers);
       // A stream may last for ever: its span is the opening of it.
       span?.end();
       return stream(channel, method, input, metadataOf(headers), deadline, signal);

@@ -13,18 +13,14 @@ export function requestSpan(request: FastifyRequest): Span | undefined {
   return spans.get(request);
 }
 
-/** Gives every request a span, but for those of `unseen` routes, and tells it to the caller. */
+/**
+ * Gives every request a span, but for those of `unseen` routes, and tells it to the caller. What a route does runs below it by way of `callOf`, for
+ * nothing else is done in routes.
+ */
 export function traceRequests(app: FastifyInstance, unseen: ReadonlySet<string>): void {
   app.addHook('onRequest', (request, reply, done) => {
-    const span = begin(request, reply, unseen);
-    if (span) span.run(done);
-    else done();
-  });
-  // A body that was waited for came in the connection's context.
-  app.addHook('preHandler', (request, _, done) => {
-    const span = spans.get(request);
-    if (span) span.run(done);
-    else done();
+    begin(request, reply, unseen);
+    done();
   });
   app.addHook('onResponse', (request, reply, done) => {
     end(request, reply);
@@ -32,9 +28,9 @@ export function traceRequests(app: FastifyInstance, unseen: ReadonlySet<string>)
   });
 }
 
-function begin(request: FastifyRequest, reply: FastifyReply, unseen: ReadonlySet<string>): Span | undefined {
+function begin(request: FastifyRequest, reply: FastifyReply, unseen: ReadonlySet<string>): void {
   const { url: route } = request.routeOptions;
-  if (route !== undefined && unseen.has(route)) return undefined;
+  if (route !== undefined && unseen.has(route)) return;
   const span = new Span(route === undefined ? request.method : `${request.method} ${route}`, {
     scope: 'rpc',
     kind: 'server',
@@ -49,7 +45,6 @@ function begin(request: FastifyRequest, reply: FastifyReply, unseen: ReadonlySet
   });
   spans.set(request, span);
   void reply.header(TRACERESPONSE, traceresponse(span));
-  return span;
 }
 
 function callerOf({ headers }: IncomingMessage) {

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { Span } from '@tradewind/telemetry/span';
+import type { Span, SpanContext } from '@tradewind/telemetry/span';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ActiveCall } from './call.ts';
 import { innerSpan } from './call-span.ts';
@@ -30,6 +30,10 @@ class HttpCall extends ActiveCall {
   header(name: string): string | undefined {
     const value = this.#request.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  override get span(): SpanContext | undefined {
+    return super.span ?? requestSpan(this.#request)?.context;
   }
 
   protected override begin(method: string): Span {

@@ -1,6 +1,11 @@
 import type { IdGenerator } from '@opentelemetry/sdk-trace';
 
-const hex8 = (): string => ((Math.random() * 0x1_0000_0000) >>> 0).toString(16).padStart(8, '0');
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+function hex8(): string {
+  const n = (Math.random() * 0x1_0000_0000) >>> 0;
+  return `${BYTES[n >>> 24]}${BYTES[(n >>> 16) & 255]}${BYTES[(n >>> 8) & 255]}${BYTES[n & 255]}`;
+}
 
 /** 16 hexadecimal digits, never all zero. */
 export function newSpanId(): string {
