@@ -1,10 +1,11 @@
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import { type EntityManager, type MigrationObject, MikroORM, type Options } from '@mikro-orm/postgresql';
 import { PostgresDialect } from 'kysely';
-import { Pool } from 'pg';
+import type { Pool } from 'pg';
 import { withoutLosses } from './lost-connections.ts';
 import { sessionUrl } from './session.ts';
 import { PreparingClient } from './statement.ts';
+import { TimedPool } from './timed-pool.ts';
 
 export type { EntityManager } from '@mikro-orm/postgresql';
 
@@ -35,6 +36,8 @@ export interface DatabaseOptions {
   readonly lockTimeoutMs?: number;
   /** A lost connection is reported here; the pool replaces it by itself. */
   readonly onConnectionError?: (error: Error) => void;
+  /** Told of each taking of a connection from the pool: the seconds that it waited. */
+  readonly onConnectionTaken?: (seconds: number) => void;
 }
 
 /** One service's database. Opening does not connect; the first use does. */
@@ -56,7 +59,7 @@ const SILENCE_MS = 5_000;
 /** Opens a service's database. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { statementTimeoutMs = 15_000, lockTimeoutMs = 2_000 } = options;
-  const pool = new Pool({
+  const settings = {
     connectionString: sessionUrl(options.url, { lock_timeout: String(lockTimeoutMs) }),
     max: options.poolSize ?? 10,
     application_name: options.name,
@@ -69,7 +72,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     }),
     // A backend whose client vanished mid-transaction must not hold its locks for ever.
     idle_in_transaction_session_timeout: 30_000,
-  });
+  };
+  const pool = new TimedPool(settings, options.onConnectionTaken ?? (() => undefined));
   const report = options.onConnectionError ?? (() => undefined);
   pool.on('error', report);
   pool.on('connect', (client) => {

@@ -2,6 +2,7 @@ import { failureKind } from '@tradewind/database/failure';
 import { delay, fullJitter } from '@tradewind/process/backoff';
 import { type Waits, waitFor } from '@tradewind/process/wait-for';
 import type { Logger } from '@tradewind/telemetry/logger';
+import type { Watch } from './watch.ts';
 
 export interface AttemptOptions {
   /** Rejects when the database can't be used now. */
@@ -9,6 +10,7 @@ export interface AttemptOptions {
   readonly signal: AbortSignal;
   readonly logger: Logger;
   readonly waits?: Waits;
+  readonly watch?: Pick<Watch, 'conflicted'>;
 }
 
 /**
@@ -17,7 +19,7 @@ export interface AttemptOptions {
  * @throws what the work failed with, once the database's own probe says that the database is not to blame.
  */
 export async function attempt<T>(work: () => Promise<T>, options: AttemptOptions): Promise<T> {
-  const { probe, signal, logger, waits } = options;
+  const { probe, signal, logger, waits, watch } = options;
   for (let conflicts = 0, losses = 0; ; ) {
     signal.throwIfAborted();
     try {
@@ -26,6 +28,7 @@ export async function attempt<T>(work: () => Promise<T>, options: AttemptOptions
       signal.throwIfAborted();
       const kind = failureKind(error);
       if (kind === 'conflict') {
+        watch?.conflicted();
         logger.debug({ err: error }, 'a conflict with another transaction; running again');
         await delay(fullJitter(conflicts++, { baseMs: 2, capMs: 100 }), signal);
         continue;

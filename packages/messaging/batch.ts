@@ -1,12 +1,21 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { Database, EntityManager } from '@tradewind/database/database';
 import { deadLetterOf, type GivingUp } from './dead-letter.ts';
+import type { Fact } from './event.ts';
 import { type Failure, follow, type HeldEvent, open, takeOut } from './held.ts';
 import { claim, discard, type InboxState, isSame, restate } from './inbox.ts';
 import type { Decode, Identified, Incoming } from './incoming.ts';
 import { reset } from './line.ts';
 import { Facts } from './outbox.ts';
 import type { EventHandler, WorkingSet } from './subscription.ts';
+
+/** Events whose handlers share their rows, as one batch handled them. */
+export interface Handling {
+  readonly events: readonly Identified[];
+  /** What they changed. */
+  readonly rows: WorkingSet;
+  readonly seconds: number;
+}
 
 /** What a batch was worth. */
 export interface BatchOutcome {
@@ -20,9 +29,23 @@ export interface BatchOutcome {
   /** Dead ones that nobody will redrive. */
   readonly discarded: number;
   readonly told: number;
+  /** The same in detail, for whoever counts: how the events were handled, which were seen before, and the facts that were told. */
+  readonly handlings: readonly Handling[];
+  readonly repeats: readonly Identified[];
+  readonly facts: readonly Pick<Fact, 'topic'>[];
 }
 
-const NOTHING: BatchOutcome = { handled: 0, duplicates: 0, dead: [], held: [], discarded: 0, told: 0 };
+const NOTHING: BatchOutcome = {
+  handled: 0,
+  duplicates: 0,
+  dead: [],
+  held: [],
+  discarded: 0,
+  told: 0,
+  handlings: [],
+  repeats: [],
+  facts: [],
+};
 
 /** Settles batches of one group: inbox, state, facts, held events and dead letters of a batch in one transaction. */
 export interface Batches {
@@ -53,25 +76,26 @@ interface Work {
 export function openBatches({ group, database, decode }: BatchesOptions): Batches {
   const transaction = (work: (work: Work) => Promise<Partial<BatchOutcome>>) =>
     database.transaction(async (em): Promise<BatchOutcome> => {
-      const facts = new Facts(group);
-      const outcome = await work({ em, group, facts });
-      const told = facts.size;
-      await facts.save(em);
-      return { ...NOTHING, ...outcome, told };
+      const collected = new Facts(group);
+      const outcome = await work({ em, group, facts: collected });
+      const facts = collected.all();
+      await collected.save(em);
+      return { ...NOTHING, ...outcome, told: facts.length, facts };
     });
   return {
     settle: (batch) => transaction((work) => settle(work, batch)),
     hold: (incoming, failure) =>
       transaction(async ({ em }) => {
         const claimed = await claim(em, group, [incoming], 'done');
-        if (claimed.length === 0) return { duplicates: 1 };
+        if (claimed.length === 0) return { duplicates: 1, repeats: [incoming] };
         await open(em, group, incoming, failure);
         return { held: [incoming] };
       }),
     giveUp: (incoming, why) =>
       transaction(async (work) => {
         const claimed = await claim(work.em, group, [incoming], 'dead');
-        return { dead: bury(work, claimed, () => why), duplicates: 1 - claimed.length };
+        if (claimed.length === 0) return { duplicates: 1, repeats: [incoming] };
+        return { dead: bury(work, claimed, () => why) };
       }),
     heal: (events, retried) =>
       transaction(async (work) => {
@@ -109,14 +133,23 @@ async function settle(work: Work, batch: readonly Incoming[]): Promise<Partial<B
   const discarded = await discard(em, group, discards);
   const held = await follow(em, group, fresh);
   const free = held.length === 0 ? fresh : fresh.filter((incoming) => !held.includes(incoming));
-  await handle(work, free);
+  const handlings = await handle(work, free);
+  const duplicates = batch.length - fresh.length - dead.length - discarded;
   return {
     handled: free.length,
-    duplicates: batch.length - fresh.length - dead.length - discarded,
+    duplicates,
     dead,
     held,
     discarded,
+    handlings,
+    // Rare, so the search costs nothing.
+    repeats: duplicates > 0 ? others(batch, [...fresh, ...dead.map(([item]) => item), ...discards]) : [],
   };
+}
+
+function others<Item>(items: readonly Item[], known: readonly Item[]): Item[] {
+  const set = new Set(known);
+  return items.filter((item) => !set.has(item));
 }
 
 async function settleHeld(work: Work, batch: readonly Incoming[]): Promise<Partial<BatchOutcome>> {
@@ -126,8 +159,8 @@ async function settleHeld(work: Work, batch: readonly Incoming[]): Promise<Parti
   const say = (items: readonly Incoming[], state: InboxState) => restate(em, group, items, state);
   await say(events, 'done');
   await say(letters, 'dead');
-  await handle(work, events);
-  return { handled: events.length, dead: bury(work, letters, verdictOf) };
+  const handlings = await handle(work, events);
+  return { handled: events.length, dead: bury(work, letters, verdictOf), handlings };
 }
 
 function bury<Item extends Identified>(
@@ -146,7 +179,8 @@ function bury<Item extends Identified>(
 const verdictOf = ({ verdict }: Incoming) => verdict;
 
 /** Loads the rows of each kind once, applies the events in log order, writes the rows. */
-async function handle({ em, facts }: Work, fresh: readonly Incoming[]): Promise<void> {
+async function handle({ em, facts }: Work, fresh: readonly Incoming[]): Promise<Handling[]> {
+  const handlings: Handling[] = [];
   const byLoad = new Map<EventHandler<DescMessage, WorkingSet>['load'], Incoming[]>();
   for (const incoming of fresh) {
     if (!incoming.event) continue;
@@ -156,6 +190,7 @@ async function handle({ em, facts }: Work, fresh: readonly Incoming[]): Promise<
     else byLoad.set(load, [incoming]);
   }
   for (const [load, together] of byLoad) {
+    const began = performance.now();
     const messages = together.flatMap(({ event }) => event?.message ?? []);
     const rows = await load(messages, em);
     for (const { event, context } of together) {
@@ -167,5 +202,7 @@ async function handle({ em, facts }: Work, fresh: readonly Incoming[]): Promise<
       );
     }
     await rows.save(em);
+    handlings.push({ events: together, rows, seconds: (performance.now() - began) / 1_000 });
   }
+  return handlings;
 }

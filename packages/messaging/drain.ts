@@ -11,6 +11,7 @@ import { close, countFailure, type Line, leave, nextDue, takeDue, type Worker } 
 import type { ReceivedRecord } from './log.ts';
 import type { Marks } from './marks.ts';
 import { type RetryPolicy, retryOf } from './retry.ts';
+import type { Watch } from './watch.ts';
 
 export interface DrainOptions {
   readonly worker: Worker;
@@ -21,6 +22,7 @@ export interface DrainOptions {
   readonly retry: RetryPolicy;
   /** Runs a transaction, waiting out conflicts and a database that is away. */
   readonly attempt: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly watch?: Pick<Watch, 'failed'> | undefined;
   /** Called whenever it has looked: takes care of what changed. */
   readonly onTurn: () => Promise<void>;
   /** Called for an event that has failed and waits again. */
@@ -192,6 +194,7 @@ export class Drain {
         : undefined;
     const now = await attempt(() => countFailure(database.pool, worker, line, error, verdict));
     if (!now) return undefined;
+    this.#options.watch?.failed(line.topic);
     const about = { topic: line.topic, key: line.key, event: head.id, attempts: now.attempts };
     logger.warn({ ...about, err: error }, 'an event failed again');
     if (verdict) return await this.#giveUp(now, head, this.#why(now, verdict));

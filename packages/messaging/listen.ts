@@ -8,6 +8,7 @@ import { Listener } from './listener.ts';
 import type { EventLog } from './log.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { Subscription } from './subscription.ts';
+import type { Effort, Watch } from './watch.ts';
 
 export interface ListenOptions {
   /** The service's name: its consumer group, and the source of the facts that its handlers tell. */
@@ -18,7 +19,9 @@ export interface ListenOptions {
   readonly logger: Logger;
   readonly signal: AbortSignal;
   /** Called after each commit, with what it did; wakes the relay, counts. */
-  readonly onCommit?: (outcome: BatchOutcome) => void;
+  readonly onCommit?: (outcome: BatchOutcome, effort: Effort) => void;
+  /** Hears of attempts that fail and of conflicts. */
+  readonly watch?: Watch;
   /** Called once the group was joined. */
   readonly onJoined?: () => void;
   readonly waits?: Waits;

@@ -15,6 +15,7 @@ import { Progress } from './progress.ts';
 import { retryOf } from './retry.ts';
 import { Room } from './room.ts';
 import { Session } from './session.ts';
+import type { Work } from './watch.ts';
 
 /** How often it is looked whether other listeners died. */
 const LOOK_MS = 1_000;
@@ -69,6 +70,7 @@ export class Listener implements AsyncDisposable {
       gate: this.#gate,
       retry,
       attempt: (work) => this.#attempt(work),
+      watch: options.watch,
       onTurn: () => this.#look(),
       onRetry: (record, waitMs) => this.#spans.waits(record, waitMs),
       signal,
@@ -145,6 +147,7 @@ export class Listener implements AsyncDisposable {
     const { logger, retry = {} } = this.#options;
     const { attempts, baseMs, capMs } = retryOf(retry);
     const { topic, context } = incoming;
+    this.#options.watch?.failed(topic);
     const about = { topic, key: context.record.key, event: context.id };
     const hopeless = isHopeless(error);
     if (hopeless || attempts <= 1) {
@@ -217,32 +220,33 @@ export class Listener implements AsyncDisposable {
   }
 
   #attempt<T>(work: () => Promise<T>): Promise<T> {
-    const { database, signal, logger, waits } = this.#options;
-    return attemptOnce(work, { probe: () => database.probe(), signal, logger, ...(waits && { waits }) });
+    const { database, ...options } = this.#options;
+    return attemptOnce(work, { ...options, probe: () => database.probe() });
   }
 
   #reporting(batches: Batches): Batches {
-    const report = async (outcome: Promise<BatchOutcome>) => {
+    const report = async (work: Work, events: number, outcome: Promise<BatchOutcome>) => {
+      const began = performance.now();
       const done = await outcome;
       for (const letter of done.dead) this.#tell(letter);
-      this.#options.onCommit?.(done);
+      this.#options.onCommit?.(done, { work, events, seconds: (performance.now() - began) / 1_000 });
       return done;
     };
     return {
       settle: async (batch) => {
-        const done = await report(batches.settle(batch));
+        const done = await report('receive', batch.length, batches.settle(batch));
         if (this.#lonely && done.handled + done.held.length > 0) this.#careful.survived();
         if (done.held.length > 0) await this.#added(done.held);
         return done;
       },
       hold: async (incoming, failure) => {
-        const done = await report(batches.hold(incoming, failure));
+        const done = await report('hold', 1, batches.hold(incoming, failure));
         await this.#added(done.held);
         return done;
       },
-      giveUp: (incoming, why) => report(batches.giveUp(incoming, why)),
-      heal: (events, retried) => report(batches.heal(events, retried)),
-      giveUpHeld: (event, why) => report(batches.giveUpHeld(event, why)),
+      giveUp: (incoming, why) => report('give up', 1, batches.giveUp(incoming, why)),
+      heal: (events, retried) => report('retry', events.length, batches.heal(events, retried)),
+      giveUpHeld: (event, why) => report('give up', 1, batches.giveUpHeld(event, why)),
     };
   }
 

@@ -24,8 +24,9 @@ export class Facts {
     this.#source = source;
   }
 
-  get size(): number {
-    return this.#facts.length;
+  /** What was collected and is not written yet. */
+  all(): readonly Fact[] {
+    return [...this.#facts];
   }
 
   /** Collects a fact. Lock the row of its aggregate before, so that positions are taken in the order of the commits. */

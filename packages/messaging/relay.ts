@@ -20,7 +20,7 @@ export interface Relay extends AsyncDisposable {
 export interface RelayOptions {
   /** The service's database. The relay keeps one connection of its own there. */
   readonly databaseUrl: string;
-  readonly log: EventLog;
+  readonly log: Pick<EventLog, 'producer' | 'system'>;
   readonly logger: Logger;
   /** Rows a turn at most; 2,000 when left out. */
   readonly batch?: number;

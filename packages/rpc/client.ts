@@ -6,7 +6,9 @@ import {
 } from '@connectrpc/connect';
 import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import { traceContextOf } from '@tradewind/telemetry/trace-context';
+import type { Metrics } from '@tradewind/telemetry/metrics';
 import type { Call } from './call.ts';
+import { measureCalls } from './client-metrics.ts';
 import { grpcTransport } from './grpc-transport.ts';
 import { Retry, type RetryOptions } from './retry.ts';
 
@@ -23,6 +25,8 @@ export type ClientOptions = {
    * then, so that is no retry. Never more than four fifths of its deadline, which is the default: a restart takes a second or two.
    */
   waitMs?: number | undefined;
+  /** Where unary calls are counted. */
+  metrics?: Metrics | undefined;
 };
 
 /** A typed client of one service, over gRPC, on one connection that is made when needed and made again when lost. */
@@ -58,10 +62,12 @@ export function createClient<S extends DescService>(service: S, options: ClientO
       'grpc.use_local_subchannel_pool': 1,
     },
   );
-  const transport = grpcTransport(channel, new Retry(options.retry), {
+  const patience = {
     timeoutMs: options.timeoutMs ?? 5_000,
     waitMs: options.waitMs ?? Number.POSITIVE_INFINITY,
-  });
+  };
+  const measure = options.metrics && measureCalls(options.metrics);
+  const transport = grpcTransport(channel, new Retry(options.retry), patience, measure);
   const close = async () => channel.close();
   return { call: createTypedClient(service, transport), close, [Symbol.asyncDispose]: close };
 }

@@ -17,6 +17,7 @@ import {
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
 import type { Span } from '@tradewind/telemetry/span';
+import type { Metrics } from '@tradewind/telemetry/metrics';
 import type { Logger } from 'pino';
 import { ActiveCall, type Face, requestIdFrom } from './call.ts';
 import { serverSpan, TRACERESPONSE, traceresponse } from './call-span.ts';
@@ -24,6 +25,7 @@ import { jsonOptionsOf } from './connect-json.ts';
 import { longestMs, longestTimeout, timeoutMs } from './grpc-timeout.ts';
 import type { Limits } from './limits.ts';
 import { blameRequest } from './malformed.ts';
+import { methodLabel, routeDurations } from './metrics.ts';
 import type { Pipeline } from './pipeline.ts';
 import { type AnyMessage, asItIs, type Route } from './route.ts';
 
@@ -39,7 +41,12 @@ const originKey = createContextKey<Origin>({ peer: '', requestId: '', span: unde
 export type ConnectHandler = (request: Request, response: Response) => boolean;
 
 /** The Connect and gRPC-Web faces, on HTTP/1.1 and HTTP/2. */
-export function connectFace(pipeline: Pipeline, limits: Limits, logger: Logger): ConnectHandler {
+export function connectFace(
+  pipeline: Pipeline,
+  limits: Limits,
+  logger: Logger,
+  metrics: Metrics,
+): ConnectHandler {
   const router = createConnectRouter({
     grpc: false,
     readMaxBytes: limits.bodyBytes,
@@ -51,7 +58,7 @@ export function connectFace(pipeline: Pipeline, limits: Limits, logger: Logger):
   return (request, response) => {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (handler === undefined) return false;
-    answer(handler, request, response, logger).catch((error: unknown) => {
+    answer(handler, request, response, { logger, metrics }).catch((error: unknown) => {
       // The caller went away while the answer was written, or its Host header is no host.
       logger.debug({ err: error, method: handler.requestPath }, 'no answer');
       if (!response.headersSent) response.statusCode = 400;
@@ -65,7 +72,7 @@ async function answer(
   handler: UniversalHandler,
   request: Request,
   response: Response,
-  logger: Logger,
+  { logger, metrics }: { logger: Logger; metrics: Metrics },
 ): Promise<void> {
   const startedAt = performance.now();
   const header = request.headers['x-request-id'];
@@ -89,6 +96,9 @@ async function answer(
     const duration_ms = Math.round((performance.now() - startedAt) * 1e3) / 1e3;
     const { requestId: request_id, peer } = origin;
     const method = handler.requestPath.slice(1);
+    // No call: HTTP itself was wrong, or the message could not be read.
+    const durations = routeDurations(metrics, handler.requestPath, methodLabel(request.method));
+    durations.observe(answered.status, duration_ms / 1e3);
     const { traceId: trace_id, spanId: span_id } = origin.span.context;
     const { status } = answered;
     logger.info({ method, face: 'connect', status, duration_ms, request_id, peer, trace_id, span_id });

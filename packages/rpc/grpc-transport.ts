@@ -27,6 +27,7 @@ import {
 } from '@grpc/grpc-js';
 import type { Span } from '@tradewind/telemetry/span';
 import { clientSpan, endCall } from './call-span.ts';
+import type { MeasureCall } from './client-metrics.ts';
 import { errorOf } from './grpc-status.ts';
 import type { Retry } from './retry.ts';
 
@@ -41,7 +42,12 @@ export type Patience = {
  * Connect's transport over grpc-js, which costs a fifth of Connect's own over HTTP/2 and takes a restarting server's
  * GOAWAY well: calls that the server has not seen go to the next connection by themselves.
  */
-export function grpcTransport(channel: Client, retry: Retry, defaults: Patience): Transport {
+export function grpcTransport(
+  channel: Client,
+  retry: Retry,
+  defaults: Patience,
+  measure?: MeasureCall,
+): Transport {
   return {
     unary: (method, signal, timeoutMs = defaults.timeoutMs, header, input) => {
       const deadline = Date.now() + timeoutMs;
@@ -56,7 +62,8 @@ export function grpcTransport(channel: Client, retry: Retry, defaults: Patience)
         method.idempotency === Idempotency.NO_SIDE_EFFECTS ||
         method.idempotency === Idempotency.IDEMPOTENT ||
         headers.has('idempotency-key');
-      return ended(span, again ? retry.run(deadline, signal, attempt) : attempt());
+      const answer = ended(span, again ? retry.run(deadline, signal, attempt) : attempt());
+      return measure ? measure(method, answer) : answer;
     },
     stream: async (method, signal, timeoutMs, header, input) => {
       const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;

@@ -125,10 +125,10 @@ export class GrpcFace {
 
   #refuse(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: ConnectError): true {
     stream.on('error', () => {});
-    const method = (headers[':path'] ?? '').slice(0, 200);
+    const path = headers[':path'] ?? '';
     const { traceparent, tracestate } = headers as Record<string, string | undefined>;
     // A name that nobody knows is the caller's invention, and no name for a span.
-    const known = this.#routes.get(method)?.name ?? '_OTHER';
+    const known = this.#routes.get(path)?.name ?? '_OTHER';
     const span = serverSpan(known, 'grpc', { traceparent, tracestate });
     const head = {
       ':status': 200,
@@ -137,8 +137,15 @@ export class GrpcFace {
     };
     refuseStream(stream, { ...head, ...statusHeaders(error) });
     span.end({ 'rpc.response.status_code': codeName(error.code) });
+    (this.#routes.get(path)?.metrics.grpc ?? this.#pipeline.unknown).observe(error.code, 0);
     const { traceId: trace_id, spanId: span_id } = span.context;
-    this.#logger.info({ method, face: 'grpc', code: codeName(error.code), trace_id, span_id });
+    this.#logger.info({
+      method: path.slice(0, 200),
+      face: 'grpc',
+      code: codeName(error.code),
+      trace_id,
+      span_id,
+    });
     return true;
   }
 }

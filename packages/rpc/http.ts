@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import AjvCompiler from '@fastify/ajv-compiler';
 import type { Span } from '@tradewind/telemetry/span';
+import type { Metrics } from '@tradewind/telemetry/metrics';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -13,6 +14,7 @@ import type { Logger } from 'pino';
 import { requestIdFrom } from './call.ts';
 import type { HealthState } from './health.ts';
 import { rawError, sendError, traceIdOf } from './http-error.ts';
+import { measureRoutes } from './http-metrics.ts';
 import type { Limits } from './limits.ts';
 import { onlyDigits, type Validate } from './query-numbers.ts';
 import { requestSpan, traceRequests } from './request-span.ts';
@@ -22,7 +24,7 @@ export type AppOptions = {
   server: Server;
   version: string;
   health: HealthState;
-  metrics: () => Promise<string>;
+  metrics: Metrics;
   limits: Limits;
   logger: Logger;
 };
@@ -47,6 +49,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   });
   acceptOnlyJson(app);
   traceRequests(app, probes);
+  measureRoutes(app, options.metrics);
   addHooks(app, options);
   refuseUnknown(app);
   app.setErrorHandler(sendError);
@@ -146,7 +149,7 @@ function addProbes(app: FastifyInstance, { version, health, metrics }: AppOption
     return reply.code(report.status === 'unavailable' ? 503 : 200).send(report);
   });
   app.get('/metrics', async (_, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics()),
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics.text()),
   );
 }
 

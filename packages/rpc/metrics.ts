@@ -1,35 +1,5 @@
 import { Code } from '@connectrpc/connect';
-import { collectDefaultMetrics, Registry } from 'prom-client';
-
-/** Upper bounds of the duration histogram, in seconds. */
-const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
-type Series = { count: number; sum: number; buckets: number[] };
-
-/** Counts and durations of one method on one face, by code. Plain numbers: a label lookup per call would cost more. */
-export class MethodMetrics {
-  readonly method: string;
-  readonly face: string;
-  readonly series = new Map<number, Series>();
-
-  constructor(method: string, face: string) {
-    this.method = method;
-    this.face = face;
-  }
-
-  /** `code` 0 is OK. */
-  observe(code: number, seconds: number): void {
-    let series = this.series.get(code);
-    if (series === undefined) {
-      series = { count: 0, sum: 0, buckets: bounds.map(() => 0) };
-      this.series.set(code, series);
-    }
-    series.count += 1;
-    series.sum += seconds;
-    const index = bounds.findIndex((bound) => seconds <= bound);
-    if (index >= 0) series.buckets[index] = (series.buckets[index] ?? 0) + 1;
-  }
-}
+import type { Family, Histogram, Metrics } from '@tradewind/telemetry/metrics';
 
 const codeNames = new Map(Object.entries(Code).map(([name, code]) => [code as number, snake(name)]));
 
@@ -42,42 +12,63 @@ export function codeName(code: number): string {
   return code === 0 ? 'OK' : (codeNames.get(code) ?? 'UNKNOWN');
 }
 
-/** What `/metrics` tells: the process's own numbers, and each method's. */
-export class Metrics {
-  readonly #methods: MethodMetrics[] = [];
-  readonly #registry = new Registry();
+/** Counts and durations of one thing that is asked, by how it ended: a number such as a code. */
+export class Durations {
+  readonly #family: Family<Histogram>;
+  readonly #labels: readonly string[];
+  readonly #nameOf: (end: number) => string;
+  readonly #byEnd = new Map<number, Histogram>();
 
-  constructor(labels: Record<string, string>) {
-    this.#registry.setDefaultLabels(labels);
-    collectDefaultMetrics({ register: this.#registry });
+  /** `labels` but for the last one, which is the end as `nameOf` writes it. */
+  constructor(family: Family<Histogram>, labels: readonly string[], nameOf: (end: number) => string) {
+    this.#family = family;
+    this.#labels = labels;
+    this.#nameOf = nameOf;
   }
 
-  method(name: string, face: string): MethodMetrics {
-    const metrics = new MethodMetrics(name, face);
-    this.#methods.push(metrics);
-    return metrics;
-  }
-
-  /** Prometheus text format, version 0.0.4. */
-  async text(): Promise<string> {
-    return `${await this.#registry.metrics()}\n${this.#rpc()}`;
-  }
-
-  #rpc(): string {
-    const name = 'rpc_server_duration_seconds';
-    const lines = [`# HELP ${name} Time from request to answer.`, `# TYPE ${name} histogram`];
-    for (const { method, face, series } of this.#methods) {
-      for (const [code, { count, sum, buckets }] of series) {
-        const labels = `method="${method}",face="${face}",code="${codeName(code)}"`;
-        let below = 0;
-        buckets.forEach((bucket, index) => {
-          below += bucket;
-          lines.push(`${name}_bucket{${labels},le="${bounds[index]}"} ${below}`);
-        });
-        lines.push(`${name}_bucket{${labels},le="+Inf"} ${count}`);
-        lines.push(`${name}_sum{${labels}} ${sum}`, `${name}_count{${labels}} ${count}`);
-      }
+  observe(end: number, seconds: number): void {
+    let durations = this.#byEnd.get(end);
+    if (durations === undefined) {
+      durations = this.#family.at(...this.#labels, this.#nameOf(end));
+      this.#byEnd.set(end, durations);
     }
-    return `${lines.join('\n')}\n`;
+    durations.observe(seconds);
   }
+}
+
+/** Of one method on one face, by code; 0 is OK. */
+export function methodDurations(metrics: Metrics, method: string, face: string): Durations {
+  const family = metrics.histogram({
+    name: 'rpc_server_duration_seconds',
+    help: 'Time from request to answer',
+    labels: ['method', 'face', 'code'],
+  });
+  return new Durations(family, [method, face], codeName);
+}
+
+/** Of the methods of other services, as their caller sees them: with waiting for a connection and all retries. */
+export function clientDurations(metrics: Metrics): (method: string) => Durations {
+  const family = metrics.histogram({
+    name: 'tradewind_rpc_client_duration_seconds',
+    help: 'Time from a call of another service to its answer, retries included',
+    labels: ['method', 'code'],
+  });
+  return (method) => new Durations(family, [method], codeName);
+}
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** A request's method as a label: over HTTP/2 a caller can make up others. */
+export function methodLabel(method = ''): string {
+  return METHODS.has(method) ? method : 'other';
+}
+
+/** Of one route and HTTP method, by status. */
+export function routeDurations(metrics: Metrics, route: string, method: string): Durations {
+  const family = metrics.histogram({
+    name: 'tradewind_http_server_duration_seconds',
+    help: 'Time from an HTTP request to the end of its answer',
+    labels: ['route', 'method', 'status'],
+  });
+  return new Durations(family, [route, method], String);
 }

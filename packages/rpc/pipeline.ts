@@ -9,13 +9,14 @@ import {
 } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Span } from '@tradewind/telemetry/span';
+import type { Metrics } from '@tradewind/telemetry/metrics';
 import type { Logger } from 'pino';
 import { AccessLog } from './access-log.ts';
 import type { ActiveCall, Unary } from './call.ts';
 import { endCall } from './call-span.ts';
 import { type FieldViolation, toConnectError, undecodable, violationsOf } from './failure.ts';
 import type { Implementation } from './implement.ts';
-import { codeName, type Metrics } from './metrics.ts';
+import { codeName, type Durations, methodDurations } from './metrics.ts';
 import { respond } from './respond.ts';
 import { type AnyMessage, asItIs, type Encode, type Route, routeOf } from './route.ts';
 
@@ -40,6 +41,8 @@ export type PipelineOptions = {
 /** The one way through which every call on every face goes. */
 export class Pipeline {
   readonly routes: readonly Route[];
+  /** Of gRPC calls that name no method of ours: the names are the callers' own. */
+  readonly unknown: Durations;
   readonly #byMethod = new Map<DescMethod, Route>();
   readonly #logger: Logger;
   readonly #log: AccessLog;
@@ -49,6 +52,7 @@ export class Pipeline {
   constructor({ implementations, logger, metrics, deadlineMs }: PipelineOptions) {
     this.#logger = logger;
     this.#log = new AccessLog(logger);
+    this.unknown = methodDurations(metrics, 'unknown', 'grpc');
     this.#deadlineMs = deadlineMs;
     this.routes = implementations.flatMap(({ service, handlers }) =>
       service.methods.map((method) => routeOf(method, handlers[method.localName], metrics, this.#log)),

@@ -1,7 +1,8 @@
 import type { DescMessage, DescMethod, MessageShape } from '@bufbuild/protobuf';
+import type { Metrics } from '@tradewind/telemetry/metrics';
 import type { AccessLog, WriteLine } from './access-log.ts';
 import type { Face } from './call.ts';
-import type { MethodMetrics, Metrics } from './metrics.ts';
+import { type Durations, methodDurations } from './metrics.ts';
 import { type Check, checkOf } from './validate.ts';
 
 export type AnyMessage = MessageShape<DescMessage>;
@@ -18,7 +19,7 @@ export type Route = {
   readonly name: string;
   readonly handler: unknown;
   readonly check: Check;
-  readonly metrics: Record<Face, MethodMetrics>;
+  readonly metrics: Record<Face, Durations>;
   /** Writes the access log line of a call that succeeded. */
   readonly succeeded: Record<Face, WriteLine>;
 };
@@ -34,7 +35,7 @@ export function routeOf(method: DescMethod, handler: unknown, metrics: Metrics, 
     name,
     handler,
     check: checkOf(method.input),
-    metrics: byFace((face) => metrics.method(name, face)),
+    metrics: byFace((face) => methodDurations(metrics, name, face)),
     succeeded: byFace((face) => log.writer({ method: name, face, code: 'OK' })),
   };
 }

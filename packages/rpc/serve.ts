@@ -7,6 +7,7 @@ import {
   type Socket,
 } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
+import { Metrics } from '@tradewind/telemetry/metrics';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { connectFace } from './connect.ts';
@@ -16,7 +17,6 @@ import { type HealthSource, HealthState, healthService } from './health.ts';
 import { createApp } from './http.ts';
 import type { Implementation } from './implement.ts';
 import { defaultLimits, type Limits } from './limits.ts';
-import { Metrics } from './metrics.ts';
 import { type Invoke, Pipeline } from './pipeline.ts';
 import { createPort, refusedWithoutHost, type Tls } from './port.ts';
 import { reflectionServices } from './reflection.ts';
@@ -44,8 +44,8 @@ export type ServeOptions = {
   /** Adds REST and GraphQL routes; `invoke` runs an implemented RPC for them. */
   http?: ((app: FastifyInstance, invoke: Invoke) => Promise<void> | void) | undefined;
   health: HealthSource;
-  /** More Prometheus text for `/metrics`. */
-  metrics?: (() => Promise<string>) | undefined;
+  /** What `/metrics` tells, and where calls are counted; of this server alone when left out. */
+  metrics?: Metrics | undefined;
   logger: Logger;
   /** PEM. All faces speak TLS then, on both ports. */
   tls?: Tls | undefined;
@@ -71,7 +71,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const limits = { ...defaultLimits, ...options.limits };
   for (const { service } of implementations) warm(service);
 
-  const metrics = new Metrics({ service: options.name });
+  const { metrics = new Metrics(options.name) } = options;
   const health = new HealthState(options.health);
   const pipeline = new Pipeline({
     implementations: withStandard(implementations, health),
@@ -84,19 +84,18 @@ export async function serve(options: ServeOptions): Promise<Server> {
     handle(request as unknown as IncomingMessage, response as unknown as ServerResponse),
   );
   const port = createPort({ limits, tls: options.tls, onHttp2: (socket) => grpc.accept(socket) });
-  const allMetrics = async () => `${await metrics.text()}${(await options.metrics?.()) ?? ''}`;
   const app = createApp({
     server: port.server,
     version: options.version,
     health,
-    metrics: allMetrics,
+    metrics,
     limits,
     logger,
   });
   await options.http?.(app, pipeline.invoke);
   await app.ready();
 
-  const connect = connectFace(pipeline, limits, logger);
+  const connect = connectFace(pipeline, limits, logger, metrics);
   handle = (request, response) => {
     if (refusedWithoutHost(request, response)) return;
     if (health.draining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');

@@ -1,5 +1,6 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { Database, Schema } from '@tradewind/database/database';
+import type { BatchOutcome } from '@tradewind/messaging/batch';
 import type { Chore } from '@tradewind/messaging/housekeeping';
 import type { EventLog } from '@tradewind/messaging/log';
 import type { Subscription } from '@tradewind/messaging/subscription';
@@ -8,6 +9,8 @@ import { duration, flag, integer, optional, port, serviceSettings } from '@trade
 import type { Implementation } from '@tradewind/rpc/implement';
 import type { ServeOptions } from '@tradewind/rpc/serve';
 import type { Logger } from '@tradewind/telemetry/logger';
+import type { Metrics } from '@tradewind/telemetry/metrics';
+import type { DatabaseGauges } from './database-gauges.ts';
 import type { Worker } from './workers.ts';
 
 /** The settings that every service takes, with its own default port. */
@@ -38,6 +41,8 @@ export function commonSettings(defaultPort: number) {
     INBOX_WINDOW: duration('14d'),
     /** Whether the service moves its facts to the log itself; false where Debezium's outbox event router does it (docs/debezium.md). */
     RELAY: flag(true),
+    /** How long what /metrics has asked of the database and the log is kept, before they are asked again. */
+    METRICS_KEEP: duration('5s'),
     /** Without a relay: how long facts stay in the outbox, for whoever reads them from the database's log. */
     OUTBOX_WINDOW: duration('1h'),
   };
@@ -63,12 +68,20 @@ export interface ServiceDeps<Config = CommonConfig> {
   /** A new UUID of version 7. */
   readonly newId: () => string;
   readonly logger: Logger;
+  /** What /metrics tells; `metrics.of` gives the process's one of the definition's classes. */
+  readonly metrics: Metrics;
   /** Aborted when the process stops. */
   readonly signal: AbortSignal;
   readonly config: Config;
   /** What is opened for the process's life: disposed after the last request, the newest first. */
   readonly scope: AsyncDisposableStack;
 }
+
+/** A service's own counters and histograms, made at start, so that they are told from then on. */
+export type OwnMetrics = object & {
+  /** Counts what a transaction of events did. Called once it has committed, and so never for what rolled back or was a repetition. */
+  committed?(outcome: BatchOutcome): void;
+};
 
 /** A service's table of contents: everything that it answers, hears, tells and keeps is listed here; nothing is discovered. */
 export interface ServiceDefinition<Own extends Settings = Settings> {
@@ -84,6 +97,12 @@ export interface ServiceDefinition<Own extends Settings = Settings> {
   readonly http?: (deps: ServiceDeps<CommonConfig & Values<Own>>) => NonNullable<ServeOptions['http']>;
   /** What it does by itself in processes that listen, by name; several processes may do it at the same time. */
   readonly workers?: Readonly<Record<string, Worker<ServiceDeps<CommonConfig & Values<Own>>>>>;
+  /** What it counts besides what every service does. */
+  readonly metrics?: readonly (new (
+    metrics: Metrics,
+  ) => OwnMetrics)[];
+  /** What its tables say of how it stands. */
+  readonly gauges?: readonly DatabaseGauges[];
   /** Besides the inbox's. */
   readonly chores?: readonly Chore[];
 }

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { type Database, openDatabase } from '@tradewind/database/database';
+import { type Database, type DatabaseOptions, openDatabase } from '@tradewind/database/database';
 import { probeSchema } from '@tradewind/database/migrate';
-import type { BatchOutcome } from '@tradewind/messaging/batch';
 import { topicSpecs } from '@tradewind/messaging/contract';
 import { inboxChores, keepHouse, outboxChores } from '@tradewind/messaging/housekeeping';
-import { listen } from '@tradewind/messaging/listen';
+import { type ListenOptions, listen } from '@tradewind/messaging/listen';
 import type { EventLog } from '@tradewind/messaging/log';
 import { eventLogOf, openLog } from '@tradewind/messaging/open-log';
 import { type Relay, startRelay } from '@tradewind/messaging/relay';
@@ -16,10 +15,11 @@ import { type Running, together } from '@tradewind/process/together';
 import { type Waits, waitFor } from '@tradewind/process/wait-for';
 import { type Server, serve } from '@tradewind/rpc/serve';
 import type { Logger } from '@tradewind/telemetry/logger';
+import { Metrics } from '@tradewind/telemetry/metrics';
 import type { CommonConfig, ServiceDefinition, ServiceDeps } from './define.ts';
 import { inspection } from './inspection.ts';
+import { connectionWaits, measure } from './measure.ts';
 import { readiness } from './readiness.ts';
-import { Tally } from './tally.ts';
 import { workerParts } from './workers.ts';
 
 export interface RunOptions<Own extends Settings> {
@@ -39,11 +39,12 @@ export function openServiceDatabase<Own extends Settings>(
   { name, schema }: ServiceDefinition<Own>,
   { DATABASE_URL: url, DATABASE_POOL: poolSize }: CommonConfig,
   logger: Logger,
-  statementTimeoutMs?: number,
+  options: Pick<DatabaseOptions, 'statementTimeoutMs' | 'onConnectionTaken'> = {},
 ): Promise<Database> {
   return openDatabase({
+    ...options,
     // Whoever gives statements any time gives locks any time.
-    ...(statementTimeoutMs === 0 && { statementTimeoutMs, lockTimeoutMs: 0 }),
+    ...(options.statementTimeoutMs === 0 && { lockTimeoutMs: 0 }),
     url,
     schema,
     name,
@@ -59,7 +60,10 @@ export function openServiceDatabase<Own extends Settings>(
 export async function runRoles<Own extends Settings>(options: RunOptions<Own>): Promise<void> {
   const { definition, config, roles, signal, logger, waits, running } = options;
   await using scope = new AsyncDisposableStack();
-  const database = scope.use(await openServiceDatabase(definition, config, logger));
+  const metrics = new Metrics(definition.name);
+  const database = scope.use(
+    await openServiceDatabase(definition, config, logger, { onConnectionTaken: connectionWaits(metrics) }),
+  );
   let relay: Relay | undefined;
   let log: EventLog | undefined;
   const deps: ServiceDeps<CommonConfig & Values<Own>> = {
@@ -69,11 +73,12 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
     clock: () => new Date(),
     newId: uniqueId,
     logger,
+    metrics,
     signal,
     config,
     scope,
   };
-  const tally = new Tally();
+  const measures = measure({ definition, config, metrics, database, log: () => log, relay: () => relay });
   const health = readiness({ database, roles, waits, relay: () => relay, log: () => log });
   const port = roles.has('serve') ? config.PORT : config.HEALTH_PORT;
   const probes = roles.has('serve') ? config.HEALTH_PORT : undefined;
@@ -96,7 +101,7 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
               : [],
             ...(roles.has('serve') && definition.http && { http: definition.http(deps) }),
             health,
-            metrics: () => tally.text(database, definition.name),
+            metrics,
             logger,
           });
           waits.delete(sharing);
@@ -113,6 +118,7 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
             version,
             host,
             port: probes,
+            metrics,
             implementations: [],
             health,
             logger,
@@ -125,7 +131,7 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
         await waitFor({ name: 'schema', probe: () => probeSchema(database), signal, logger, waits });
         await using opened = await openWhenThere(definition, config, { signal, logger, waits });
         await using started = config.RELAY
-          ? startRelay({ databaseUrl: config.DATABASE_URL, log: opened, logger })
+          ? startRelay({ databaseUrl: config.DATABASE_URL, log: measures.relay.measured(opened), logger })
           : undefined;
         log = opened;
         relay = started;
@@ -133,9 +139,12 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
           {
             ...(roles.has('listen') && {
               listen: (signal) =>
-                listenForEver({ ...options, signal }, database, opened, (outcome) => {
-                  tally.add(outcome);
-                  if (outcome.told > 0) started?.wake();
+                listenForEver({ ...options, signal }, database, opened, {
+                  watch: measures.events,
+                  onCommit: (outcome, effort) => {
+                    measures.committed(outcome, effort);
+                    if (outcome.told > 0) started?.wake();
+                  },
                 }),
             }),
             ...(roles.has('listen') && workerParts(definition.workers ?? {}, deps, logger)),
@@ -225,7 +234,7 @@ async function listenForEver<Own extends Settings>(
   { definition, config, logger, signal, waits }: RunOptions<Own>,
   database: Database,
   log: EventLog,
-  onCommit: (outcome: BatchOutcome) => void,
+  reports: Pick<ListenOptions, 'onCommit' | 'watch'>,
 ): Promise<void> {
   const { name, subscriptions } = definition;
   if (subscriptions.length === 0) return await aborted(signal);
@@ -249,7 +258,7 @@ async function listenForEver<Own extends Settings>(
         retry: { attempts: config.RETRY_ATTEMPTS, baseMs: config.RETRY_BASE },
         maxHeld: config.HELD_MAX,
         consumerSpans: config.TRACE_CONSUMERS,
-        onCommit,
+        ...reports,
         onJoined: () => {
           failures = 0;
           waits.delete(key);

@@ -29,7 +29,9 @@ export async function main<Own extends Settings>(definition: ServiceDefinition<O
       await runRoles({ ...context, definition, config });
     },
     async migrate({ config, direction, print, logger, signal, waits }) {
-      await using database = await openServiceDatabase(definition, config.config, logger, 0);
+      await using database = await openServiceDatabase(definition, config.config, logger, {
+        statementTimeoutMs: 0,
+      });
       await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });
       if (direction === 'status') {
         const { applied, pending } = await migrationStatus(database);

@@ -2,12 +2,17 @@ import type { EntityManager } from '@tradewind/database/database';
 import { run, statement } from '@tradewind/database/statement';
 import type { WorkingSet } from '@tradewind/messaging/subscription';
 import { Order, type Status } from './order.ts';
+import type { End, Settled } from './sagas.ts';
 
 /** As much of an order as its rules need; its lines stay in the database. */
-export type Standing = Pick<Order, 'id' | 'status' | 'reason' | 'revision' | 'confirm' | 'reject'>;
+export type Standing = Pick<Order, 'id' | 'status' | 'reason' | 'revision' | 'confirm' | 'reject'> & {
+  /** Seconds since it was accepted. */
+  readonly age: number;
+};
 
-const lock = statement<{ id: string; status: Status; reason: string; revision: string }>(`
-  SELECT id, status, reason, revision FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`);
+const lock = statement<{ id: string; status: Status; reason: string; revision: string; age: number }>(`
+  SELECT id, status, reason, revision, extract(epoch FROM now() - accepted_at)::float8 AS age
+  FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`);
 
 // "= ANY" besides the join keeps a plan that was made while the table was empty from reading all of it later.
 const update = statement(`
@@ -19,6 +24,8 @@ const update = statement(`
 export class Orders implements WorkingSet {
   readonly #orders: ReadonlyMap<string, Standing>;
   readonly #revisions: ReadonlyMap<string, number>;
+  /** Sagas that ended here, to be counted once that is committed. */
+  readonly settled: Settled[] = [];
 
   constructor(orders: readonly Standing[]) {
     this.#orders = new Map(orders.map((order) => [order.id, order]));
@@ -28,6 +35,11 @@ export class Orders implements WorkingSet {
   /** @param id in any case */
   get(id: string): Standing | undefined {
     return this.#orders.get(id.toLowerCase());
+  }
+
+  /** Notes that a saga ended: of this order, or of one that is not there. */
+  settle(end: End, order?: Standing): void {
+    this.settled.push({ end, seconds: order?.age });
   }
 
   async save(em: EntityManager): Promise<void> {

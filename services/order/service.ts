@@ -23,6 +23,7 @@ import { createOrder } from './rpc/create-order.ts';
 import { getOrder } from './rpc/get-order.ts';
 import { getSaga } from './rpc/get-saga.ts';
 import { listOrders } from './rpc/list-orders.ts';
+import { pendingSagas, Sagas } from './sagas.ts';
 import { sweep } from './sweep.ts';
 
 const { version } = about;
@@ -46,5 +47,7 @@ export const service = defineService({
   ],
   http: () => orderRoutes(version),
   workers: { sweep },
+  metrics: [Sagas],
+  gauges: [pendingSagas],
   chores: idempotencyChores,
 });

@@ -6,7 +6,8 @@ import { delay } from '@tradewind/process/backoff';
 import type { ServiceDeps } from '@tradewind/service/define';
 import { type Line, Order } from './order.ts';
 import { orderCreated } from './order-created.ts';
-import { Orders } from './orders.ts';
+import { Orders, type Standing } from './orders.ts';
+import { Sagas, type Settled } from './sagas.ts';
 
 export interface SweepOptions {
   /** Milliseconds that an order is PENDING before it is told again. */
@@ -23,6 +24,8 @@ export interface SweepOptions {
 export interface Swept {
   readonly toldAgain: number;
   readonly timedOut: number;
+  /** Those that timed out, for the metrics. */
+  readonly settled: readonly Settled[];
 }
 
 /** Of all processes that sweep, one takes a step at a time. */
@@ -45,8 +48,10 @@ const lockLate = statement<{
   currency: string;
   revision: string;
   timed_out: boolean;
+  age: number;
 }>(`
-  SELECT id, customer_id, lines, total_price, currency, revision, accepted_at <= now() - $2::float8 * interval '1 ms' AS timed_out
+  SELECT id, customer_id, lines, total_price, currency, revision, accepted_at <= now() - $2::float8 * interval '1 ms' AS timed_out,
+    extract(epoch FROM now() - accepted_at)::float8 AS age
   FROM orders WHERE status = 'PENDING' AND waits_since <= now() - least($1::float8, $2::float8) * interval '1 ms'
   ORDER BY waits_since LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED`);
 
@@ -85,20 +90,26 @@ export async function sweepStep(
     const facts = new Facts('order');
     for (const order of again) facts.add(orderCreated(order));
     if (again.length > 0) await run(em, wait, [again.map(({ id }) => id), afterMs, deadlineMs]);
-    await timeOut(em, over, facts);
+    const settled = await timeOut(em, over, facts);
     await facts.save(em);
-    return { toldAgain: again.length, timedOut: over.length };
+    return { toldAgain: again.length, timedOut: over.length, settled };
   });
 }
 
-async function timeOut(em: EntityManager, orders: readonly Order[], facts: Facts): Promise<void> {
+async function timeOut(
+  em: EntityManager,
+  orders: readonly Standing[],
+  facts: Facts,
+): Promise<readonly Settled[]> {
   const rows = new Orders(orders);
   for (const order of orders) {
     if (!order.reject('timed out')) continue;
+    rows.settle('timedOut', order);
     const { id, reason, revision } = order;
     facts.publish(OrderCanceledSchema, { orderId: id, reason, revision: BigInt(revision) });
   }
   await rows.save(em);
+  return rows.settled;
 }
 
 /** Sweeps in rounds until the signal aborts. */
@@ -108,12 +119,14 @@ export async function sweep(
     wake,
     logger,
     config,
+    metrics,
   }: Pick<
     ServiceDeps<{ ORDER_SWEEP_AFTER: number; ORDER_DEADLINE: number; RELAY: boolean }>,
-    'database' | 'wake' | 'logger' | 'config'
+    'database' | 'wake' | 'logger' | 'config' | 'metrics'
   >,
   signal: AbortSignal,
 ): Promise<void> {
+  const sagas = metrics.of(Sagas);
   const options = {
     afterMs: Math.max(1, config.ORDER_SWEEP_AFTER),
     deadlineMs: config.ORDER_DEADLINE,
@@ -125,11 +138,14 @@ export async function sweep(
     for (let steps = 0, full = true; full && steps < STEPS; steps++) {
       signal.throwIfAborted();
       const swept = await sweepStep(database, options);
-      const count = swept ? swept.toldAgain + swept.timedOut : 0;
+      const { toldAgain = 0, timedOut = 0, settled = [] } = swept ?? {};
+      const count = toldAgain + timedOut;
       if (count > 0) {
         wake();
-        logger.warn(swept, 'orders were pending for too long');
+        logger.warn({ toldAgain, timedOut }, 'orders were pending for too long');
       }
+      sagas.toldAgain.add(toldAgain);
+      for (const one of settled) sagas.settled(one);
       full = count === options.step;
     }
     await delay(roundMs, signal);

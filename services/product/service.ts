@@ -11,6 +11,7 @@ import { createClient } from '@tradewind/rpc/client';
 import { implement } from '@tradewind/rpc/implement';
 import { defineService } from '@tradewind/service/define';
 import { settings } from './config.ts';
+import { GraphqlMetrics } from './graphql/measure.ts';
 import { graphql } from './graphql/mount.ts';
 import { product } from './migrations/0001-product.ts';
 import { ProductSchema } from './product.ts';
@@ -30,6 +31,7 @@ export const service = defineService({
   schema: { entities: [ProductSchema], steps: [...messagingSteps, ...idempotencySteps, product] },
   tells: [ProductCreatedSchema, ProductUpdatedSchema, ProductDeletedSchema],
   subscriptions: [],
+  metrics: [GraphqlMetrics],
   chores: idempotencyChores,
   routes: (deps) => [
     implement(ProductService, {
@@ -43,11 +45,15 @@ export const service = defineService({
     }),
   ],
   http:
-    ({ config, logger, scope }) =>
+    ({ config, logger, scope, metrics }) =>
     async (app, invoke) => {
       const client = scope.use(
-        createClient(StockService, { baseUrl: config.STOCK_URL, retry: { attempts: 2, baseMs: 20 } }),
+        createClient(StockService, {
+          baseUrl: config.STOCK_URL,
+          metrics,
+          retry: { attempts: 2, baseMs: 20 },
+        }),
       );
-      await graphql(app, { invoke, logger, stock: { client, timeoutMs: config.STOCK_TIMEOUT } });
+      await graphql(app, { invoke, logger, metrics, stock: { client, timeoutMs: config.STOCK_TIMEOUT } });
     },
 });

@@ -240,7 +240,7 @@ it('counts calls for Prometheus', async () => {
   await client.call.getOrder({ id: orderId });
   const text = await (await fetch(`${server.url}/metrics`)).text();
   expect(text).toMatch(
-    /^rpc_server_duration_seconds_count\{method="tradewind\.order\.v1\.OrderService\/GetOrder",face="grpc",code="OK"\} [1-9]/m,
+    /^rpc_server_duration_seconds_count\{method="tradewind\.order\.v1\.OrderService\/GetOrder",face="grpc",code="OK",service="[^"]+"\} [1-9]/m,
   );
   expect(text).toMatch(/^process_cpu_seconds_total/m);
 });

@@ -87,7 +87,7 @@ test('with everything there it is ready, and tells what it did with events', asy
   await producer.append([{ topic: 'order.created', key: 'k', value: Buffer.from('garbage'), headers: {} }]);
   await expect
     .poll(async () => await (await fetch(`${ledger.url}/metrics`)).text())
-    .toContain('tradewind_dead_letters_total{service="ledger"} 1');
+    .toContain('tradewind_dead_letters_total{topic="order.created",reason="undecodable",service="ledger"} 1');
   expect(await (await fetch(`${ledger.url}/metrics`)).text()).toMatch(
     /^tradewind_outbox_depth\{service="ledger"\} \d+$/m,
   );

@@ -10,6 +10,10 @@ export const cancelForStock: EventHandler<typeof StockExceededAmountSchema, Orde
     const order = orders.get(orderId);
     // The customer may have canceled first; then there is nothing left to tell.
     if (!order?.reject(reasonOf(shortages))) return;
+    orders.settle(
+      shortages.some(({ unknownProduct }) => unknownProduct) ? 'unknownProduct' : 'outOfStock',
+      order,
+    );
     publish(OrderCanceledSchema, {
       orderId: order.id,
       reason: order.reason,

@@ -9,9 +9,13 @@ export const confirmOrder: EventHandler<typeof StockReservedSchema, Orders> = {
   apply({ orderId }, orders, publish) {
     const order = orders.get(orderId);
     // Goods that are held for nobody have to go back.
-    if (!order) return publish(OrderCanceledSchema, { orderId, reason: 'unknown order', revision: 0n });
+    if (!order) {
+      orders.settle('unknownOrder');
+      return publish(OrderCanceledSchema, { orderId, reason: 'unknown order', revision: 0n });
+    }
     // Canceled by the customer meanwhile: stock was told so, and gives the goods back.
     if (!order.confirm()) return;
+    orders.settle('confirmed', order);
     publish(OrderConfirmedSchema, { orderId: order.id, revision: BigInt(order.revision) });
   },
 };

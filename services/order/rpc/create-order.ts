@@ -14,6 +14,7 @@ import type { Handler } from '@tradewind/rpc/implement';
 import type { ServiceDeps } from '@tradewind/service/define';
 import { price } from '../order.ts';
 import { orderCreated } from '../order-created.ts';
+import { Sagas } from '../sagas.ts';
 import { type OrderRow, orderMessage } from './order-message.ts';
 
 type CreateOrder = typeof OrderService.method.createOrder;
@@ -24,6 +25,12 @@ interface Acceptance extends Proposed<typeof CreateOrderResponseSchema> {
   readonly fact: Fact;
 }
 
+interface Accepted {
+  /** Its order was placed; if not, an earlier call with its key has placed it. */
+  readonly first: boolean;
+  readonly answer: CreateOrderResponse;
+}
+
 const insertOrders = statement(`
   INSERT INTO orders (id, customer_id, status, lines, total_price, currency, created_at, updated_at, revision)
   SELECT id, customer_id, 'PENDING', lines, total_price, currency, created_at, created_at, 1
@@ -32,18 +39,21 @@ const insertOrders = statement(`
 
 /** Accepts an order: it and its fact are written in one transaction, which concurrent calls share. */
 export function createOrder(
-  deps: Pick<ServiceDeps, 'database' | 'wake' | 'clock' | 'newId'>,
+  deps: Pick<ServiceDeps, 'database' | 'wake' | 'clock' | 'newId' | 'metrics'>,
 ): Handler<CreateOrder> {
   const { database, wake, clock, newId } = deps;
-  const commit = groupCommit<Acceptance, CreateOrderResponse>(database, accept, { onCommit: wake });
+  const { started } = deps.metrics.of(Sagas);
+  const commit = groupCommit<Acceptance, Accepted>(database, accept, { onCommit: wake });
   return async (request, call) => {
     const key = idempotencyKey(OrderService.method.createOrder, request, call);
     const order = newOrder(request, newId(), clock());
     const response = create(CreateOrderResponseSchema, { order: orderMessage(order) });
-    return await commit(
+    const { first, answer } = await commit(
       { key, order, response, fact: orderCreated(order) },
       () => call.aborted !== undefined,
     );
+    if (first) started.add();
+    return answer;
   };
 }
 
@@ -61,7 +71,7 @@ function newOrder(request: MessageShape<CreateOrder['input']>, id: string, now: 
   };
 }
 
-async function accept(em: EntityManager, batch: readonly Acceptance[]) {
+async function accept(em: EntityManager, batch: readonly Acceptance[]): Promise<(Accepted | Error)[]> {
   const remembered = await remember(em, CreateOrderResponseSchema, batch);
   const fresh = batch.filter((_, n) => remembered[n]?.first);
   if (fresh.length > 0) {
@@ -78,5 +88,5 @@ async function accept(em: EntityManager, batch: readonly Acceptance[]) {
     for (const { fact } of fresh) facts.add(fact);
     await facts.save(em);
   }
-  return remembered.map(({ answer }) => answer);
+  return remembered.map(({ first, answer }) => (answer instanceof Error ? answer : { first, answer }));
 }

@@ -5,11 +5,13 @@ import { errorBody } from '@tradewind/rpc/http-error';
 import { callOf } from '@tradewind/rpc/rest';
 import type { Invoke } from '@tradewind/rpc/serve';
 import type { Logger } from '@tradewind/telemetry/logger';
+import type { Metrics } from '@tradewind/telemetry/metrics';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { createSchema, createYoga } from 'graphql-yoga';
 import { Door } from './door.ts';
 import { tellFailures } from './failure.ts';
 import { LIMITS, limits } from './limits.ts';
+import { GraphqlMetrics } from './measure.ts';
 import { playground } from './playground.ts';
 import { resolvers } from './resolvers.ts';
 import type { StockSource } from './stock-levels.ts';
@@ -18,6 +20,7 @@ export interface GraphqlOptions {
   readonly invoke: Invoke;
   readonly stock: StockSource;
   readonly logger: Logger;
+  readonly metrics: Metrics;
 }
 
 const typeDefs = readFileSync(new URL('./schema.graphql', import.meta.url), 'utf8');
@@ -27,11 +30,17 @@ const NOT_ACCEPTED = 'accept must allow application/json or application/graphql-
 
 /** GraphQL at `/graphql` and `/query`, its playground at `/`. */
 export async function graphql(app: FastifyInstance, options: GraphqlOptions): Promise<void> {
+  const measures = options.metrics.of(GraphqlMetrics);
+  const measured = {
+    ...resolvers,
+    Query: measures.measured('Query', resolvers.Query),
+    Mutation: measures.measured('Mutation', resolvers.Mutation),
+  };
   const yoga = createYoga<{ door: Door }>({
-    schema: createSchema({ typeDefs, resolvers }),
+    schema: createSchema({ typeDefs, resolvers: measured }),
     graphqlEndpoint: ENDPOINT,
     context: () => ({ said: { stock: false } }),
-    plugins: [...limits(), tellFailures(options.logger)],
+    plugins: [...limits(), measures.plugin(), tellFailures(options.logger)],
     batching: { limit: LIMITS.batch },
     // Errors are masked by tellFailures, pages of other origins have no business here, and the rest is Fastify's.
     maskedErrors: false,

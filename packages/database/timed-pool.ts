@@ -1,0 +1,34 @@
+import { Pool, type PoolClient, type PoolConfig } from 'pg';
+
+type Taken = (
+  error: Error | undefined,
+  client: PoolClient | undefined,
+  done: (release?: unknown) => void,
+) => void;
+
+/** A pool that tells how long each taking of a connection waited, in seconds, also when it waited in vain. */
+export class TimedPool extends Pool {
+  readonly #onTaken: (seconds: number) => void;
+
+  constructor(config: PoolConfig, onTaken: (seconds: number) => void) {
+    super(config);
+    this.#onTaken = onTaken;
+  }
+
+  // The signature is pg's own pair of overloads; the pool's own `query` comes by the callback.
+  override connect(...args: never[]): never {
+    const [taken] = args as readonly (Taken | undefined)[];
+    const began = performance.now();
+    const tell = () => this.#onTaken((performance.now() - began) / 1_000);
+    const connect = super.connect as (taken: Taken) => unknown;
+    if (taken) {
+      return connect.call(this, (error, client, done) => {
+        tell();
+        taken(error, client, done);
+      }) as never;
+    }
+    const client = super.connect();
+    client.then(tell, tell);
+    return client as never;
+  }
+}
