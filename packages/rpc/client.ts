@@ -5,8 +5,8 @@ import {
   type Client as TypedClient,
 } from '@connectrpc/connect';
 import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
-import { traceContextOf } from '@tradewind/telemetry/trace-context';
 import type { Metrics } from '@tradewind/telemetry/metrics';
+import { traceContextOf } from '@tradewind/telemetry/trace-context';
 import type { Call } from './call.ts';
 import { measureCalls } from './client-metrics.ts';
 import { grpcTransport } from './grpc-transport.ts';

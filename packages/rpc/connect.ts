@@ -16,8 +16,8 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
-import type { Span } from '@tradewind/telemetry/span';
 import type { Metrics } from '@tradewind/telemetry/metrics';
+import type { Span } from '@tradewind/telemetry/span';
 import type { Logger } from 'pino';
 import { ActiveCall, type Face, requestIdFrom } from './call.ts';
 import { serverSpan, TRACERESPONSE, traceresponse } from './call-span.ts';

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import AjvCompiler from '@fastify/ajv-compiler';
-import type { Span } from '@tradewind/telemetry/span';
 import type { Metrics } from '@tradewind/telemetry/metrics';
+import type { Span } from '@tradewind/telemetry/span';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,

@@ -8,8 +8,8 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Span } from '@tradewind/telemetry/span';
 import type { Metrics } from '@tradewind/telemetry/metrics';
+import type { Span } from '@tradewind/telemetry/span';
 import type { Logger } from 'pino';
 import { AccessLog } from './access-log.ts';
 import type { ActiveCall, Unary } from './call.ts';

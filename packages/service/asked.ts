@@ -3,6 +3,8 @@ export interface AskedOptions {
   readonly keepMs: number;
   /** Milliseconds that a question is waited for; one that takes longer goes on, and its answer is kept for later. */
   readonly waitMs?: number;
+  /** Milliseconds after which nobody believes any more that an answer comes, and it is asked again. */
+  readonly giveUpMs?: number;
 }
 
 /** Something that others are asked from time to time: never twice at once, never more often than wanted, and never waited for long. */
@@ -30,7 +32,11 @@ export class Asked<Answer> {
   }
 
   async #refresh(): Promise<void> {
-    this.#answer = await this.#ask().catch(() => undefined);
+    const { giveUpMs = 30_000 } = this.#options;
+    this.#answer = await within(
+      giveUpMs,
+      this.#ask().catch(() => undefined),
+    );
     this.#askedAt = performance.now();
     this.#asking = undefined;
   }
@@ -39,7 +45,7 @@ export class Asked<Answer> {
 async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
+    timer = setTimeout(resolve, ms, undefined).unref();
   });
   try {
     return await Promise.race([work, late]);

@@ -78,9 +78,10 @@ export class EventMetrics implements Watch {
     this.#sizes.at(work).observe(events);
     this.#batches.at(work).observe(seconds);
     for (const handling of outcome.handlings) {
-      for (const [topic, count] of runs(handling.events)) this.#handled.at(topic).add(count);
-      const topics = new Set(runs(handling.events).map(([topic]) => topic));
-      for (const topic of topics) this.#handlers.at(topic).observe(handling.seconds);
+      const found = runs(handling.events);
+      for (const [topic, count] of found) this.#handled.at(topic).add(count);
+      for (const topic of new Set(found.map(([topic]) => topic)))
+        this.#handlers.at(topic).observe(handling.seconds);
     }
     for (const [topic, count] of runs(outcome.repeats)) this.#repeated.at(topic).add(count);
     for (const [topic, count] of runs(outcome.held)) this.#held.at(topic).add(count);

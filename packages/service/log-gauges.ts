@@ -31,7 +31,10 @@ export function addLogGauges(metrics: Metrics, options: LogGaugesOptions): void 
   );
   metrics.gauge(
     { name: 'tradewind_relay_owner', help: 'Whether this process owns the outbox and relays it: 1 or 0' },
-    () => [{ value: relay()?.owner ? 1 : 0 }],
+    () => {
+      const there = relay();
+      return there ? [{ value: there.owner ? 1 : 0 }] : [];
+    },
   );
   if (topics.length === 0) return;
   const lag = new Asked(

@@ -5,7 +5,7 @@ import type { Counter, Family, Histogram, Metrics } from '@tradewind/telemetry/m
 import { Orders } from './orders.ts';
 
 /** How a saga ended. The reason on the order is for people; these few are for counting. */
-export const ENDS = {
+const ENDS = {
   confirmed: ['confirmed', ''],
   outOfStock: ['canceled', 'out_of_stock'],
   unknownProduct: ['canceled', 'unknown_product'],

@@ -1,23 +1,14 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { cacheFolder } from '@tradewind/testing/kafka/install';
 import { freePort } from '@tradewind/testing/port';
 
 const run = promisify(execFile);
-
-/** The Collector that is there: Jaeger is one, with all that our configuration names. Undefined when none was built yet. */
-export function findCollector(): string | undefined {
-  const cache = cacheFolder();
-  const folders = existsSync(cache) ? readdirSync(cache).filter((name) => /^jaeger-[\d.]+$/.test(name)) : [];
-  return folders.map((name) => join(cache, name, 'jaeger')).find((program) => existsSync(program));
-}
 
 const ORDINARY = 1_000;
 
@@ -62,7 +53,7 @@ export async function checkCollector(program: string, configuration: string): Pr
 function spanOf(number: number, now: number, kind: (typeof SPECIAL)[number] | 'ordinary') {
   const id = (number * 2_654_435_761).toString(16).padStart(16, '0');
   const nanos = (ms: number) => `${ms}000000`;
-  const events = kind === 'dead letter' ? ['dead letter'] : kind === 'retried' ? ['retry'] : [];
+  const events = kind === 'dead letter' ? ['dead letter'] : kind === 'retried' ? ['hold'] : [];
   return {
     traceId: `${id}${id}`,
     spanId: id,

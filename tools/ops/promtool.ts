@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { cacheFolder } from '@tradewind/testing/kafka/install';
+import { cacheFolder } from '@tradewind/testing/cache';
 
 const run = promisify(execFile);
 

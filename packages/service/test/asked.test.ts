@@ -17,6 +17,18 @@ test('who does not answer is not waited for, and not asked again meanwhile', asy
   expect(asked).toBe(1);
 });
 
+test('who never answers is asked again after a while', async () => {
+  let asked = 0;
+  const silent = new Asked(
+    () => {
+      asked++;
+      return never();
+    },
+    { keepMs: 0, waitMs: 1, giveUpMs: 5 },
+  );
+  await expect.poll(async () => [await silent.get(), asked > 1]).toEqual([undefined, true]);
+});
+
 test('an answer is kept, and so is that there was none', async () => {
   let asked = 0;
   const kept = new Asked(async () => ++asked, { keepMs: 60_000 });

@@ -257,4 +257,7 @@ test('where Debezium relays, the outbox is not told: it keeps what was sent', as
   const told = await scrape(ledger.url);
   expect([...told.families.keys()]).not.toContain('tradewind_outbox_depth');
   expect(told.value('tradewind_held_events')).toBe(0);
+  // Nor that nobody relays.
+  await until(ledger.url, (now) => now.value('tradewind_event_log_up') === 1);
+  expect((await scrape(ledger.url)).all('tradewind_relay_owner')).toEqual({});
 });
