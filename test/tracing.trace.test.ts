@@ -313,27 +313,32 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
       if (of === 'internal') expect(await market.logs()).toContain(`"span_id":"${spanId}"`);
   });
 
-  test('nothing personal is in spans', async () => {
-    const answer = await fetch(`${market.urls.order}/api/v1/orders`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'user-agent': 'alice@example.com',
-        cookie: 'a=alice@example.com',
-      },
-      body: JSON.stringify({
-        customer_id: 'alice@example.com',
-        lines: [{ product_id: 1, quantity: 1, unit_price: 100 }],
-      }),
-    });
-    const traceId = traceIdOf(answer.headers);
-    await shaped(traceId, PLACED);
-    const query = await fetch(`${market.urls.order}/api/v1/orders?page_token=alice@example.com`);
-    await jaeger.until(traceIdOf(query.headers), (spans) => spans.length >= 2);
+  test('nothing personal is in spans, metrics and logs', async () => {
+    const personal = { 'user-agent': 'bob@example.com', cookie: 'a=bob@example.com' };
+    const post = (body: object) =>
+      fetch(`${market.urls.order}/api/v1/orders`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...personal },
+        body: JSON.stringify({ customer_id: 'bob@example.com', ...body }),
+      });
+    const lines = [{ product_id: 1, quantity: 1, unit_price: 100 }];
+    await shaped(traceIdOf((await post({ lines })).headers), PLACED);
+    const wrong = [
+      await post({ lines, currency: 'bob@example.com' }),
+      await post({ lines: 'bob@example.com' }),
+      await fetch(`${market.urls.order}/api/v1/orders?page_token=bob@example.com`, { headers: personal }),
+      await fetch(`${market.urls.order}/api/v1/orders?customer_id=bob@example.com`, { headers: personal }),
+    ];
+    for (const { headers } of wrong) await jaeger.until(traceIdOf(headers), (spans) => spans.length > 0);
+    // Alice is in an error of the database, whose words the log has to have.
     for (const service of ['order', 'stock', 'product']) {
-      const all = JSON.stringify(await jaeger.find({ service, limit: 1_000 }));
-      expect(all).toContain(service);
-      expect(all.match(/.{0,60}(alice|Lamp).{0,60}/)?.[0]).toBeUndefined();
+      const spans = JSON.stringify(await jaeger.find({ service, limit: 1_000 }));
+      expect(spans).toContain(service);
+      expect(spans.match(/.{0,60}(alice|bob|Lamp).{0,60}/)?.[0]).toBeUndefined();
+      const metrics = await (await fetch(`${market.urls[service as 'order']}/metrics`)).text();
+      expect(metrics).toContain('tradewind_');
+      expect(metrics.match(/.{0,60}(alice|bob|Lamp).{0,60}/)?.[0]).toBeUndefined();
     }
+    expect((await market.logs()).match(/.{0,200}(bob|Lamp).{0,60}/)?.[0]).toBeUndefined();
   });
 });

@@ -12,6 +12,8 @@ interface Summary {
 
 const TEXT_MAX = 1_000;
 const HEAD = 2_000;
+/** The first table that is written or read; a name before a parenthesis is a function's, as in `extract(epoch FROM now())`. */
+const TABLE = /\b(?:into|update)\s+"?([\w.]+)|\b(?:from|join)\s+(?:only\s+)?"?([\w.]+)\b(?!\s*\()/i;
 const summaries = new Map<string, Summary>();
 
 /** @param declared a statement of our own, which there are only so many of */
@@ -21,9 +23,8 @@ function summaryOf(text: string, declared: boolean): Summary {
   // Far enough for the table; behind it may be values.
   const head = text.slice(0, HEAD);
   const operation = (/^\s*(\w+)/.exec(head)?.[1] ?? 'QUERY').toUpperCase();
-  const table = /\b(?:into|from|update|join)\s+(?!unnest|\()(?:only\s+)?"?([\w.]+)/i.exec(
-    declared ? text : head,
-  )?.[1];
+  const [, written, read] = TABLE.exec(declared ? text : head) ?? [];
+  const table = written ?? read;
   const made = { operation, summary: table === undefined ? operation : `${operation} ${table}` };
   if (declared) summaries.set(text, made);
   return made;
