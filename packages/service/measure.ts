@@ -5,6 +5,7 @@ import type { EventLog } from '@tradewind/messaging/log';
 import type { Relay } from '@tradewind/messaging/relay';
 import type { Effort } from '@tradewind/messaging/watch';
 import type { Settings } from '@tradewind/process/environment';
+import type { SpanCounts } from '@tradewind/telemetry/exporter';
 import type { Metrics } from '@tradewind/telemetry/metrics';
 import { addGauges, addPoolGauges, messagingGauges } from './database-gauges.ts';
 import type { CommonConfig, ServiceDefinition } from './define.ts';
@@ -60,6 +61,22 @@ export function measure<Own extends Settings>(options: MeasureOptions<Own>): Mea
       for (const one of own) one.committed?.(outcome);
     },
   };
+}
+
+/** What became of the spans of this process. */
+export function measureSpans(metrics: Metrics, spans: () => SpanCounts): void {
+  metrics.counted(
+    { name: 'tradewind_spans_ended_total', help: 'Spans that were recorded' },
+    () => spans().ended,
+  );
+  metrics.counted(
+    { name: 'tradewind_spans_exported_total', help: 'Spans that have left' },
+    () => spans().exported,
+  );
+  metrics.counted(
+    { name: 'tradewind_spans_lost_total', help: 'Spans that nobody took' },
+    () => spans().failed,
+  );
 }
 
 /** Where the waiting for a connection is counted. */

@@ -14,11 +14,12 @@ import type { Settings, Values } from '@tradewind/process/environment';
 import { type Running, together } from '@tradewind/process/together';
 import { type Waits, waitFor } from '@tradewind/process/wait-for';
 import { type Server, serve } from '@tradewind/rpc/serve';
+import { NO_SPANS, type SpanCounts } from '@tradewind/telemetry/exporter';
 import type { Logger } from '@tradewind/telemetry/logger';
 import { Metrics } from '@tradewind/telemetry/metrics';
 import type { CommonConfig, ServiceDefinition, ServiceDeps } from './define.ts';
 import { inspection } from './inspection.ts';
-import { connectionWaits, measure } from './measure.ts';
+import { connectionWaits, measure, measureSpans } from './measure.ts';
 import { readiness } from './readiness.ts';
 import { workerParts } from './workers.ts';
 
@@ -30,6 +31,8 @@ export interface RunOptions<Own extends Settings> {
   readonly logger: Logger;
   readonly waits: Waits;
   readonly running: Running;
+  /** What became of spans; for /metrics. */
+  readonly spans?: () => SpanCounts;
   /** Called once the port is open. */
   readonly onServing?: (server: Server) => void;
 }
@@ -78,6 +81,7 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
     config,
     scope,
   };
+  measureSpans(metrics, options.spans ?? (() => NO_SPANS));
   const measures = measure({ definition, config, metrics, database, log: () => log, relay: () => relay });
   const health = readiness({ database, roles, waits, relay: () => relay, log: () => log });
   const port = roles.has('serve') ? config.PORT : config.HEALTH_PORT;

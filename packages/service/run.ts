@@ -17,7 +17,7 @@ export async function main<Own extends Settings>(definition: ServiceDefinition<O
     },
     async run({ config: { config, env }, ...context }) {
       const { name, version } = definition;
-      await using _ = await startTelemetry({
+      await using telemetry = await startTelemetry({
         service: name,
         version,
         logger: context.logger,
@@ -26,7 +26,7 @@ export async function main<Own extends Settings>(definition: ServiceDefinition<O
         ratio: config.OTEL_TRACES_SAMPLER_ARG,
         env,
       });
-      await runRoles({ ...context, definition, config });
+      await runRoles({ ...context, definition, config, spans: () => telemetry.spans });
     },
     async migrate({ config, direction, print, logger, signal, waits }) {
       await using database = await openServiceDatabase(definition, config.config, logger, {

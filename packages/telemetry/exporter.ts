@@ -1,15 +1,19 @@
 import type { JaegerExporter } from '@opentelemetry/exporter-jaeger';
-import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
+import type { ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
 import type { ExporterName } from './tracing-options.ts';
 
 type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0];
 
 /** What became of spans, since the start. */
 export interface SpanCounts {
+  /** Recorded to their end. What was neither exported nor failed waits, or was dropped because too many waited. */
+  readonly ended: number;
   readonly exported: number;
   /** Given up on, because whoever takes them was away. */
   readonly failed: number;
 }
+
+export const NO_SPANS: SpanCounts = { ended: 0, exported: 0, failed: 0 };
 
 /** An exporter that knows how it is doing. */
 export class WatchedExporter implements SpanExporter {
@@ -25,7 +29,7 @@ export class WatchedExporter implements SpanExporter {
     this.#onChange = onChange;
   }
 
-  get counts(): SpanCounts {
+  get counts(): Omit<SpanCounts, 'ended'> {
     return { exported: this.#exported, failed: this.#failed };
   }
 
@@ -58,6 +62,33 @@ export class WatchedExporter implements SpanExporter {
 
   forceFlush(): Promise<void> {
     return this.#inner.forceFlush?.() ?? Promise.resolve();
+  }
+}
+
+/** A processor that knows how many spans it had. */
+export class CountedProcessor implements SpanProcessor {
+  readonly #inner: SpanProcessor;
+  ended = 0;
+
+  constructor(inner: SpanProcessor) {
+    this.#inner = inner;
+  }
+
+  onStart(...about: Parameters<SpanProcessor['onStart']>): void {
+    this.#inner.onStart(...about);
+  }
+
+  onEnd(span: ReadableSpan): void {
+    this.ended++;
+    this.#inner.onEnd(span);
+  }
+
+  shutdown(): Promise<void> {
+    return this.#inner.shutdown();
+  }
+
+  forceFlush(): Promise<void> {
+    return this.#inner.forceFlush();
   }
 }
 

@@ -44,8 +44,17 @@ export class Metrics {
 
   /** A gauge that is read at each scrape. What can't be read is not told: nothing is better than something wrong. */
   gauge(about: About, read: () => readonly Reading[] | Promise<readonly Reading[]>): void {
+    this.#read('gauge', about, read);
+  }
+
+  /** A counter that somebody else keeps, read at each scrape. */
+  counted(about: About, read: () => number): void {
+    this.#read('counter', about, () => [{ value: read() }]);
+  }
+
+  #read(type: string, about: About, read: () => readonly Reading[] | Promise<readonly Reading[]>): void {
     const { labels: names = [] } = about;
-    this.#register('gauge', about, async () => {
+    this.#register(type, about, async () => {
       const readings = await read();
       return readings.map(({ value, labels = [] }) => ({
         labels: Object.fromEntries(names.map((name, n) => [name, labels[n] ?? ''])),

@@ -1,8 +1,10 @@
 import { context, type DiagLogger, diag, metrics, propagation, type Tracer, trace } from '@opentelemetry/api';
-import { JAEGER, openExporter, type SpanCounts, WatchedExporter } from './exporter.ts';
+import { JAEGER, NO_SPANS, openExporter, type SpanCounts, WatchedExporter } from './exporter.ts';
 import type { Logger } from './logger.ts';
 import { maskUrl } from './mask.ts';
-import { ids, traceWith } from './tracer.ts';
+import { Span } from './span.ts';
+import { activeSpanContext } from './trace-context.ts';
+import { traceWith } from './tracer.ts';
 import type { ExporterName, SamplerName } from './tracing-options.ts';
 
 export interface TelemetryOptions {
@@ -24,15 +26,8 @@ export interface Telemetry extends AsyncDisposable {
   readonly spans: SpanCounts;
 }
 
-const NOTHING: SpanCounts = { exported: 0, failed: 0 };
 /** How long the last spans may take to leave. */
 const FLUSH_MS = 2_000;
-/** Spans that wait for a Collector that is slow or away; older ones stay, newer ones are dropped. About 1 KB each. */
-const QUEUE = 16_384;
-const EXPORT = 1_024;
-const EVERY_MS = 1_000;
-/** A batch of events names each of them. */
-const LINKS = 1_024;
 
 /**
  * Starts tracing for the whole process, and says in the log whether it works; a Collector that is away is no reason to wait. Without an exporter
@@ -47,7 +42,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     logger.info({ exporter: 'none' }, 'tracing: ids only, nothing is recorded');
     return {
       exporter: name,
-      spans: NOTHING,
+      spans: NO_SPANS,
       async [Symbol.asyncDispose]() {
         traceWith(undefined);
         context.disable();
@@ -61,16 +56,18 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       logger.warn({ err: failure, ...about }, 'tracing: spans are lost until the exporter works again');
     else logger.info(about, 'tracing: spans are exported again');
   });
-  const sdk = await startSdk(options, watched);
+  const { startSdk } = await import('./sdk.ts');
+  const sdk = startSdk(options, watched);
   const { sampler = 'parentbased_always_on' } = options;
   traceWith({
     exports: true,
     parentBased: sampler.startsWith('parentbased_'),
     tracerOf: tracersOf(options.version),
   });
-  const spans = ['calls', 'statements', 'facts', 'relay', 'events'];
+  const wrong = await check();
+  if (wrong.length > 0) logger.error({ ...about, wrong }, 'tracing: it does not work in this process');
   watched.probe().then(
-    () => logger.info({ ...about, sampler, ratio: options.ratio, spans }, 'tracing: it works'),
+    () => logger.info({ ...about, sampler, ratio: options.ratio }, 'tracing: it works'),
     (error: unknown) =>
       logger.warn(
         { ...about, sampler, err: error },
@@ -80,7 +77,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   return {
     exporter: name,
     get spans() {
-      return watched.counts;
+      return { ...watched.counts, ended: sdk.processor.ended };
     },
     async [Symbol.asyncDispose]() {
       traceWith(undefined);
@@ -98,6 +95,20 @@ function exporterOf({ exporter, env }: TelemetryOptions): ExporterName {
   );
 }
 
+/** What is wrong in this process: a span that is not recorded, or is forgotten over an await. */
+async function check(): Promise<string[]> {
+  const span = new Span('check', { scope: 'telemetry', parent: null, must: true });
+  const kept = await span.run(async () => {
+    await new Promise(setImmediate);
+    return activeSpanContext()?.spanId === span.context.spanId;
+  });
+  // It is never ended, and so never seen.
+  return [
+    ...(span.recorded ? [] : ['nothing is recorded']),
+    ...(kept ? [] : ['context is lost over an await']),
+  ];
+}
+
 /** Asking for a tracer costs more than to remember it. */
 function tracersOf(version: string): (scope: string) => Tracer {
   const tracers = new Map<string, Tracer>();
@@ -113,45 +124,6 @@ function tracersOf(version: string): (scope: string) => Tracer {
 async function propagate(): Promise<void> {
   const { AsyncLocalStorageContextManager } = await import('@opentelemetry/context-async-hooks');
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-}
-
-async function startSdk(options: TelemetryOptions, exporter: WatchedExporter) {
-  const { NodeSDK } = await import('@opentelemetry/sdk-node');
-  const { BatchSpanProcessor } = await import('@opentelemetry/sdk-trace');
-  const { defaultResource, envDetector, resourceFromAttributes, serviceInstanceIdDetector } = await import(
-    '@opentelemetry/resources'
-  );
-  const { samplerOf } = await import('./sampling.ts');
-  const number = (name: string, otherwise: number) => Number(options.env[name]) || otherwise;
-  const queue = number('OTEL_BSP_MAX_QUEUE_SIZE', QUEUE);
-  const sdk = new NodeSDK({
-    resource: defaultResource().merge(
-      resourceFromAttributes({
-        'service.namespace': 'tradewind',
-        'service.name': options.service,
-        'service.version': options.version,
-      }),
-    ),
-    // Command lines and users' names are nobody's business.
-    resourceDetectors: [envDetector, serviceInstanceIdDetector],
-    sampler: samplerOf(options.sampler ?? 'parentbased_always_on', options.ratio ?? 1),
-    idGenerator: ids,
-    spanLimits: { linkCountLimit: LINKS, attributeValueLengthLimit: 4_096 },
-    spanProcessors: [
-      new BatchSpanProcessor({
-        exporter,
-        maxQueueSize: queue,
-        maxExportBatchSize: Math.min(queue, number('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', EXPORT)),
-        scheduledDelayMillis: number('OTEL_BSP_SCHEDULE_DELAY', EVERY_MS),
-        exportTimeoutMillis: number('OTEL_BSP_EXPORT_TIMEOUT', 10_000),
-      }),
-    ],
-    metricReaders: [],
-    logRecordProcessors: [],
-    instrumentations: [],
-  });
-  sdk.start();
-  return sdk;
 }
 
 /** Where the spans go, for people. */

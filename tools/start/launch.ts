@@ -140,6 +140,8 @@ function environmentOf(
   // What is meant for one process must not reach another.
   delete own.PORT;
   delete own.HEALTH_PORT;
+  // Or all services would be one in the traces.
+  delete own.OTEL_SERVICE_NAME;
   delete own.CONFIG_FILE;
   for (const called of spec.calls ?? []) own[`${called.toUpperCase()}_URL`] ??= addresses.serviceUrls[called];
   return own;

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createLogger, flushLogger } from '../logger.ts';
 import { Span } from '../span.ts';
 import { startTelemetry, type TelemetryOptions } from '../start.ts';
@@ -67,6 +67,15 @@ test('the Jaeger exporter sends to its own endpoint', async () => {
   await expect.poll(() => telemetry.spans.exported).toBe(1);
   const [request] = collector.requests.filter(({ bytes }) => bytes > 0);
   expect(request?.path).toBe('/api/traces');
+});
+
+test('console writes spans for people', async () => {
+  const written = vi.spyOn(console, 'dir').mockImplementation(() => undefined);
+  onTestFinished(() => written.mockRestore());
+  const { telemetry } = await started({ exporter: 'console', env: quick });
+  work();
+  await expect.poll(() => telemetry.spans).toEqual({ ended: 1, exported: 1, failed: 0 });
+  expect(written.mock.calls.flat()).toContainEqual(expect.objectContaining({ name: 'work' }));
 });
 
 test('a ratio decides for whole traces', async () => {
