@@ -25,7 +25,7 @@ const SOCKET = new Set([
   'ENETUNREACH',
 ]);
 const SAID =
-  /query read timeout|connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|server closed the connection|Cannot use a pool after/i;
+  /query read timeout|connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|server closed the connection|not currently accepting connections|Cannot use a pool after/i;
 
 /**
  * Reads a failure's kind from SQLSTATE (https://www.postgresql.org/docs/18/errcodes-appendix.html), the socket's error code, or

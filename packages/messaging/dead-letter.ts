@@ -1,6 +1,6 @@
 import { deadLetterTopic, redriveTopic } from './contract.ts';
 import { type EventContext, type Fact, JSON_TYPE, storable } from './event.ts';
-import { telling } from './event-spans.ts';
+import { telling } from './fact-spans.ts';
 import type { LogRecord, ReceivedRecord } from './log.ts';
 import { uniqueId } from './unique-id.ts';
 

@@ -8,15 +8,11 @@ import {
   shared,
   within,
 } from '@tradewind/telemetry/span';
-import {
-  isSampled,
-  spanContextOf,
-  type TraceContext,
-  traceContextOf,
-} from '@tradewind/telemetry/trace-context';
+import { isSampled, spanContextOf } from '@tradewind/telemetry/trace-context';
 import { tracing } from '@tradewind/telemetry/tracer';
 import type { ConsumerSpans } from '@tradewind/telemetry/tracing-options';
 import type { Batches, BatchOutcome } from './batch.ts';
+import { continuing, heldUnder, inHeaders } from './carried.ts';
 import type { GivingUp } from './dead-letter.ts';
 import type { HeldEvent } from './held.ts';
 import type { Identified, Incoming } from './incoming.ts';
@@ -25,78 +21,6 @@ import type { ReceivedRecord } from './log.ts';
 // Names, kinds and attributes: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
 const SCOPE = 'messaging';
-
-/** The span of a fact, and the context that travels with it. */
-export interface Telling {
-  /** Ended by whoever writes the fact; one that is never written is never seen. */
-  readonly span: Span | undefined;
-  readonly trace: TraceContext;
-}
-
-/** A fact that is to be told: its span is what everything that follows from it hangs under. */
-export function telling(topic: string, key: string, id: string, teller: TraceContext): Telling {
-  if (teller.traceparent !== undefined && !tracing()?.exports) return { span: undefined, trace: teller };
-  const parent = spanContextOf(teller);
-  // What nobody records needs no id of its own; but a fact that nobody asked for begins a trace.
-  if (parent && !isSampled(parent)) return { span: undefined, trace: teller };
-  const span = new Span(`create ${topic}`, {
-    scope: SCOPE,
-    kind: 'producer',
-    parent: parent ?? null,
-    attributes: {
-      'messaging.system': 'outbox',
-      'messaging.operation.name': 'create',
-      'messaging.operation.type': 'create',
-      'messaging.destination.name': topic,
-      'messaging.message.id': id,
-      'messaging.message.conversation_id': key,
-    },
-  });
-  return { span, trace: traceContextOf(span.context) };
-}
-
-/** A row of the outbox as far as its way to the log is concerned. */
-export interface SentFact {
-  readonly id: string;
-  readonly topic: string;
-  readonly key: string;
-  readonly writtenAt: Date;
-  readonly trace: TraceContext;
-}
-
-/** Facts that were appended together. How long each waited in the outbox is between its own span's end and this one's beginning. */
-export function sent<Row>(
-  system: string,
-  rows: readonly Row[],
-  factIn: (row: Row) => SentFact,
-  startTime: number,
-  refusal?: unknown,
-): void {
-  if (!tracing()?.exports) return;
-  for (const row of rows) {
-    const { id, topic, key, writtenAt, trace } = factIn(row);
-    const parent = spanContextOf(trace);
-    if (!parent || (!isSampled(parent) && !refusal)) continue;
-    const span = new Span(`send ${topic}`, {
-      scope: SCOPE,
-      kind: 'client',
-      parent,
-      startTime,
-      attributes: {
-        'messaging.system': system,
-        'messaging.operation.name': 'send',
-        'messaging.operation.type': 'send',
-        'messaging.destination.name': topic,
-        'messaging.message.id': id,
-        'messaging.message.conversation_id': key,
-        'messaging.batch.message_count': rows.length,
-        'tradewind.outbox.wait_ms': Math.max(0, Math.round(startTime - writtenAt.getTime())),
-      },
-    });
-    if (refusal) span.failed(errorType(refusal));
-    span.end();
-  }
-}
 
 export interface EventSpansOptions {
   readonly group: string;
@@ -330,33 +254,3 @@ const about = ({ reason, attempts }: GivingUp): Attributes => ({
   'tradewind.dead_letter.reason': reason,
   'tradewind.attempts': attempts,
 });
-
-/** What its handler tells hangs under its own span. */
-function continuing<Item extends Identified>(incoming: Item, span: Span | undefined): Item {
-  if (!span) return incoming;
-  const { traceparent, tracestate } = traceContextOf(span.context);
-  return { ...incoming, context: { ...incoming.context, traceparent, tracestate } };
-}
-
-/** A record that is kept remembers the attempt at it. */
-function inHeaders(incoming: Identified): Identified {
-  const { context } = incoming;
-  const record = underSpan(context.record, context);
-  return { ...incoming, context: { ...context, record } };
-}
-
-function heldUnder(event: HeldEvent, span: Span | undefined): HeldEvent {
-  return span ? { ...event, record: underSpan(event.record, traceContextOf(span.context)) } : event;
-}
-
-function underSpan(record: ReceivedRecord, { traceparent, tracestate }: TraceContext): ReceivedRecord {
-  const { traceparent: _, tracestate: __, ...headers } = record.headers;
-  return {
-    ...record,
-    headers: {
-      ...headers,
-      ...(traceparent !== undefined && { traceparent }),
-      ...(tracestate !== undefined && { tracestate }),
-    },
-  };
-}

@@ -12,7 +12,7 @@ import { createValidator } from '@bufbuild/protovalidate';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { currentTraceContext, type TraceContext } from '@tradewind/telemetry/trace-context';
 import { topicOf } from './contract.ts';
-import { type Telling, telling } from './event-spans.ts';
+import { type Telling, telling } from './fact-spans.ts';
 import type { ReceivedRecord } from './log.ts';
 import { uniqueId } from './unique-id.ts';
 

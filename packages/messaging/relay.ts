@@ -3,8 +3,9 @@ import { delay, fullJitter } from '@tradewind/process/backoff';
 import { epochMs } from '@tradewind/telemetry/clock';
 import type { Logger } from '@tradewind/telemetry/logger';
 import { Client } from 'pg';
-import { type SentFact, sent } from './event-spans.ts';
-import type { EventLog, LogRecord, Producer } from './log.ts';
+import { sent } from './fact-spans.ts';
+import type { EventLog, Producer } from './log.ts';
+import { factIn, type OutboxRow, recordOf } from './outbox-row.ts';
 import { isRefusal, StuckFacts } from './stuck-facts.ts';
 
 /** Moves facts from a database's outbox to the log. Every process of a service runs one; at any time one of them owns the outbox. */
@@ -53,49 +54,6 @@ const DELETE = 'DELETE FROM outbox WHERE position = ANY($1::bigint[])';
 
 /** What one turn reads at most, so that large payloads can't fill the memory; a larger row comes alone. */
 const TURN_BYTES = 16 * 1024 * 1024;
-
-interface OutboxRow {
-  readonly position: string;
-  readonly id: string;
-  readonly aggregatetype: string;
-  readonly aggregateid: string;
-  readonly type: string;
-  readonly payload: Buffer | null;
-  readonly source: string;
-  readonly content_type: string;
-  readonly traceparent: string | null;
-  readonly tracestate: string | null;
-  readonly headers: Record<string, string> | null;
-  readonly created_at: Date;
-}
-
-/** The CloudEvents record of an outbox row, in Kafka's binary content mode. */
-function recordOf(row: OutboxRow): LogRecord {
-  const headers: Record<string, string> = {
-    ce_specversion: '1.0',
-    ce_id: row.id,
-    ce_type: row.type,
-    ce_source: row.source,
-    ce_time: row.created_at.toISOString(),
-    ce_subject: row.aggregateid,
-    'content-type': row.content_type,
-  };
-  if (row.traceparent) headers.traceparent = row.traceparent;
-  if (row.tracestate) headers.tracestate = row.tracestate;
-  // A dead letter keeps the headers of the record that it was, its id and type among them.
-  return {
-    topic: row.aggregatetype,
-    key: row.aggregateid === '' ? null : row.aggregateid,
-    value: row.payload,
-    headers: row.headers ? { ...headers, ...row.headers } : headers,
-  };
-}
-
-function factIn(row: OutboxRow): SentFact {
-  const { id, aggregatetype: topic, aggregateid: key, created_at: writtenAt } = row;
-  const trace = { traceparent: row.traceparent ?? undefined, tracestate: row.tracestate ?? undefined };
-  return { id, topic, key, writtenAt, trace };
-}
 
 async function remove(client: Client, positions: readonly string[]): Promise<void> {
   if (positions.length > 0) await client.query({ name: 'delete', text: DELETE, values: [positions] });

@@ -78,7 +78,7 @@ describe('docker-compose.yml', () => {
       /product knows no setting HEALT_PORT/,
     ],
     ['a value that the service refuses', /LOG_LEVEL: .*/, 'LOG_LEVEL: loud', /LOG_LEVEL must be one of/],
-    ['a required setting that is missing', /EVENT_LOG_URL: .*\n/, '', /EVENT_LOG_URL is missing/],
+    ['a required setting that is missing', / {2}EVENT_LOG_URL: .*\n/, '', /EVENT_LOG_URL is missing/],
     [
       'a host that is not there',
       'kafka://kafka:29092',

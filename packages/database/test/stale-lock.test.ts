@@ -31,6 +31,8 @@ test('the lock of a server that runs stays; a killed one starts again at once, w
   expect(await readFile(join(data, 'postmaster.pid'), 'utf8')).toContain(String(killed.process.pid));
 
   killed.process.kill('SIGKILL');
+  // A busy machine takes its time even for that.
+  await killed.exited;
   await using again = await startEmbeddedPostgres({ dataDir: data, port });
   expect(again.process.pid).not.toBe(killed.process.pid);
   await again.createDatabase('kept');

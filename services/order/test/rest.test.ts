@@ -144,6 +144,7 @@ describe('bad input is 400 and names the field', () => {
       status: 400,
       message: 'There is some problem with the data you submitted.',
       details: json.details,
+      trace_id: expect.stringMatching(/^[0-9a-f]{32}$/),
     });
     for (const { error } of json.details) expect(error).not.toBe('');
   });
@@ -224,7 +225,12 @@ describe('bad input is 400 and names the field', () => {
 
 /** The status of an answer that must have the contract's error shape and nothing of our insides. */
 function shapeOf({ status, json, text }: Answer): number {
-  expect(json).toEqual({ status, message: expect.any(String), details: expect.any(Array) });
+  expect(json).toEqual({
+    status,
+    message: expect.any(String),
+    details: expect.any(Array),
+    trace_id: expect.stringMatching(/^[0-9a-f]{32}$/),
+  });
   expect(text).not.toMatch(/node_modules|\.ts:|postgres:\/\/|SELECT|FST_/);
   return status;
 }
