@@ -246,7 +246,13 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
               stock · receive order.created · client`),
     );
     const failed = spans.filter(({ error }) => error && true).filter(named('process order.created'));
-    for (const { tags } of failed) expect(tags).toMatchObject({ 'error.type': 'P0001' });
+    for (const { tags, spanId } of failed) {
+      expect(tags).toMatchObject({ 'error.type': 'P0001' });
+      const ids = `"trace_id":"${traceId}","span_id":"${spanId}"`;
+      expect((await market.logs()).split('\n')).toContainEqual(
+        expect.stringMatching(new RegExp(`${ids}.*"an event failed`)),
+      );
+    }
   });
 
   test('one that is given up on, and brought back', async () => {

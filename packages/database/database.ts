@@ -1,7 +1,9 @@
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import { type EntityManager, type MigrationObject, MikroORM, type Options } from '@mikro-orm/postgresql';
+import { within } from '@tradewind/telemetry/span';
 import { PostgresDialect } from 'kysely';
 import type { Pool } from 'pg';
+import { committed } from './after-commit.ts';
 import { withoutLosses } from './lost-connections.ts';
 import { sessionUrl } from './session.ts';
 import { PreparingClient } from './statement.ts';
@@ -73,8 +75,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     // A backend whose client vanished mid-transaction must not hold its locks for ever.
     idle_in_transaction_session_timeout: 30_000,
   };
-  const pool = new TimedPool(settings, options.onConnectionTaken ?? (() => undefined));
-  const report = options.onConnectionError ?? (() => undefined);
+  const pool: Pool = new TimedPool(settings, options.onConnectionTaken ?? (() => undefined));
+  // A connection outlives the request that had it opened, and its loss is nobody's in particular.
+  const report = (error: Error) => within(undefined, () => options.onConnectionError?.(error));
   pool.on('error', report);
   pool.on('connect', (client) => {
     client.on('error', report);
@@ -100,7 +103,15 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     pool,
     schema: options.schema,
     read: () => orm.em.fork(),
-    transaction: (work) => orm.em.fork().transactional(work),
+    async transaction(work) {
+      let inner: EntityManager | undefined;
+      const result = await orm.em.fork().transactional((em) => {
+        inner = em;
+        return work(em);
+      });
+      committed(inner);
+      return result;
+    },
     async probe() {
       const { rows } = await pool.query<{ transaction_read_only: string }>('SHOW transaction_read_only');
       if (rows[0]?.transaction_read_only !== 'off') throw new Error('the database is read-only');

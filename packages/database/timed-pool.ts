@@ -15,7 +15,7 @@ export class TimedPool extends Pool {
     this.#onTaken = onTaken;
   }
 
-  // The signature is pg's own pair of overloads; the pool's own `query` comes by the callback.
+  // The signature is pg's own pair of overloads.
   override connect(...args: never[]): never {
     const [taken] = args as readonly (Taken | undefined)[];
     const began = performance.now();
@@ -30,5 +30,23 @@ export class TimedPool extends Pool {
     const client = super.connect();
     client.then(tell, tell);
     return client as never;
+  }
+
+  // The pool's own goes by callbacks: when it had to wait for a connection, the statement would run as part of whatever gave that back.
+  override query(...args: never[]): never {
+    return this.#ask(args) as never;
+  }
+
+  async #ask(args: never[]): Promise<unknown> {
+    const client = await (this as Pool).connect();
+    try {
+      const result = await (client.query as (...args: never[]) => Promise<unknown>).apply(client, args);
+      client.release();
+      return result;
+    } catch (error) {
+      // As the pool does: nobody knows in what state it is.
+      client.release(error instanceof Error ? error : true);
+      throw error;
+    }
   }
 }

@@ -1,5 +1,5 @@
 import type { Span } from '@tradewind/telemetry/span';
-import { type TraceContext, traceContextOf } from '@tradewind/telemetry/trace-context';
+import { spanContextOf, type TraceContext, traceContextOf } from '@tradewind/telemetry/trace-context';
 import type { HeldEvent } from './held.ts';
 import type { Identified } from './incoming.ts';
 import type { ReceivedRecord } from './log.ts';
@@ -32,4 +32,10 @@ function underSpan(record: ReceivedRecord, { traceparent, tracestate }: TraceCon
       ...(tracestate !== undefined && { tracestate }),
     },
   };
+}
+
+/** What a log line about an event says of its trace. */
+export function idsIn(carrier: TraceContext): { trace_id?: string; span_id?: string } {
+  const context = spanContextOf(carrier);
+  return context ? { trace_id: context.traceId, span_id: context.spanId } : {};
 }

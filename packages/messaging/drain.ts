@@ -27,6 +27,8 @@ export interface DrainOptions {
   readonly onTurn: () => Promise<void>;
   /** Called for an event that has failed and waits again. */
   readonly onRetry: (record: ReceivedRecord, waitMs: number) => void;
+  /** What log lines about an event say of its trace. */
+  readonly idsOf: (record: ReceivedRecord) => object;
   readonly signal: AbortSignal;
   readonly logger: Logger;
 }
@@ -137,8 +139,8 @@ export class Drain {
         size = FOLLOWERS;
       } catch (error) {
         this.#options.signal.throwIfAborted();
-        // The session was believed dead; the line is somebody else's now.
-        if (error instanceof Overtaken) return;
+        // Somebody else's now, for the session was believed dead; or still ours, when the answer to a commit was lost: then it is looked at anew.
+        if (error instanceof Overtaken) return await attempt(() => leave(database.pool, worker, at, 0));
         if (events.length === 1) throw error;
         this.#options.logger.warn(
           { topic: at.topic, key: at.key, err: error },
@@ -195,7 +197,8 @@ export class Drain {
     const now = await attempt(() => countFailure(database.pool, worker, line, error, verdict));
     if (!now) return undefined;
     this.#options.watch?.failed(line.topic);
-    const about = { topic: line.topic, key: line.key, event: head.id, attempts: now.attempts };
+    const ids = this.#options.idsOf(head.record);
+    const about = { topic: line.topic, key: line.key, event: head.id, attempts: now.attempts, ...ids };
     logger.warn({ ...about, err: error }, 'an event failed again');
     if (verdict) return await this.#giveUp(now, head, this.#why(now, verdict));
     const waitMs = fullJitter(now.attempts - 1, { baseMs, capMs });

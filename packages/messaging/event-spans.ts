@@ -5,14 +5,15 @@ import {
   errorType,
   Span,
   type SpanContext,
+  type SpanOptions,
   shared,
   within,
 } from '@tradewind/telemetry/span';
-import { isSampled, spanContextOf } from '@tradewind/telemetry/trace-context';
+import { isSampled, spanContextOf, traceContextOf } from '@tradewind/telemetry/trace-context';
 import { tracing } from '@tradewind/telemetry/tracer';
 import type { ConsumerSpans } from '@tradewind/telemetry/tracing-options';
 import type { Batches, BatchOutcome } from './batch.ts';
-import { continuing, heldUnder, inHeaders } from './carried.ts';
+import { continuing, heldUnder, idsIn, inHeaders } from './carried.ts';
 import type { GivingUp } from './dead-letter.ts';
 import type { HeldEvent } from './held.ts';
 import type { Identified, Incoming } from './incoming.ts';
@@ -62,6 +63,12 @@ export class EventSpans {
     };
   }
 
+  /** What a log line about an event says of its trace: the attempt that has just failed, or who told it. */
+  idsOf(record: ReceivedRecord): { trace_id?: string; span_id?: string } {
+    const attempt = this.#failed.get(record);
+    return idsIn(attempt ? traceContextOf(attempt.context) : record.headers);
+  }
+
   /** A held event has failed and waits again. */
   waits(record: ReceivedRecord, waitMs: number): void {
     const span = this.#failed.get(record);
@@ -78,15 +85,21 @@ export class EventSpans {
         ? this.#process(incoming.context.record, incoming)
         : undefined,
     );
-    for (const [n, { verdict }] of batch.entries()) if (verdict) this.#dead(spans[n], verdict);
+    // Its dead letter is to be seen even if the record was not; the rest is told when it is true.
+    for (const [n, { verdict }] of batch.entries()) if (verdict) this.#unseenFails(spans[n], verdict);
     const traced = batch.map((incoming, n) => continuing(incoming, spans[n]));
     const records = batch.map(({ context }) => context.record);
     const outcome = await this.#together(spans, records, () => batches.settle(traced));
-    const held = new Set(outcome.held.map(({ context }) => context.record));
+    const recordsOf = (items: readonly Identified[]) => new Set(items.map(({ context }) => context.record));
+    const [held, repeats] = [recordsOf(outcome.held), recordsOf(outcome.repeats)];
+    const dead = new Map(outcome.dead.map(([{ context }, why]) => [context.record, why]));
     for (const [n, span] of spans.entries()) {
       const record = records[n];
       // It waits for one of its key that is in retry.
       if (record && held.has(record)) span?.event('hold');
+      if (record && repeats.has(record)) span?.event('duplicate');
+      const why = record && dead.get(record);
+      if (why) this.#dead(span, why);
       span?.end();
     }
     return outcome;
@@ -107,11 +120,12 @@ export class EventSpans {
   async #giveUpHeld(batches: Batches, event: HeldEvent, why: GivingUp): Promise<BatchOutcome> {
     const { record, id } = event;
     if (!tracing()?.exports) return await batches.giveUpHeld(event, why);
-    const attempted = this.#failed.has(record);
-    const span = this.#failed.get(record) ?? this.#process(record, { context: { id } }, { held: true });
-    this.#dead(span, why, attempted);
+    const attempt = this.#failed.get(record);
+    const span = attempt ?? this.#process(record, { context: { id } }, { held: true });
+    if (!attempt) span.failed(why.reason);
     const outcome = await span.run(() => batches.giveUpHeld(heldUnder(event, span), why));
     this.#failed.delete(record);
+    span.event('dead letter', about(why));
     span.end();
     return outcome;
   }
@@ -129,16 +143,17 @@ export class EventSpans {
     const attempt = this.#failed.get(record);
     const span = attempt ?? this.#process(record, incoming);
     if (!attempt) span.failed(reason ?? 'failed');
-    span.event(event, attributes);
     const outcome = await span.run(() => work(continuing(incoming, span)));
     this.#failed.delete(record);
+    if (outcome.duplicates > 0) span.event('duplicate');
+    else span.event(event, attributes);
     span.end();
     return outcome;
   }
 
   /**
-   * One transaction for all of these. When it fails, the attempt of one is kept until it is known what becomes of it; those of several, and
-   * conflicts, never happened: they run again.
+   * One transaction for all of these. When it fails, the attempt of one is kept until it is known what becomes of it; several run again, one by
+   * one, and so does what lost against another transaction, or its database: that they say.
    */
   async #together(
     spans: readonly (Span | undefined)[],
@@ -162,13 +177,22 @@ export class EventSpans {
         span.failed(errorType(error));
         span.event('exception', { 'exception.type': errorType(error) });
         this.#failed.set(record, span);
+      } else {
+        for (const each of spans) {
+          each?.event('again', { 'error.type': errorType(error) });
+          each?.end();
+        }
       }
       throw error;
     }
   }
 
-  #dead(span: Span | undefined, why: GivingUp, attempted = false): void {
-    if (!attempted) span?.failed(why.reason);
+  #unseenFails(span: Span | undefined, why: GivingUp): void {
+    if (span && !span.recorded) span.failed(why.reason);
+  }
+
+  #dead(span: Span | undefined, why: GivingUp): void {
+    span?.failed(why.reason);
     span?.event('dead letter', about(why));
   }
 
@@ -180,12 +204,12 @@ export class EventSpans {
     const told = spanContextOf(record.headers);
     const { consumerSpans = 'child' } = this.#options;
     // What is held hangs under its own first attempt, which is of this group.
-    const linked = consumerSpans === 'link' && !held && told !== undefined && isSampled(told);
-    const parent = held ? told : this.#receive(record, told, linked, id);
+    const linked = consumerSpans === 'link' && !(held && retried) && told !== undefined && isSampled(told);
+    const parent = held ? undefined : this.#receive(record, told, linked, id);
     const span = new Span(`process ${record.topic}`, {
       scope: SCOPE,
       kind: 'consumer',
-      parent: (linked ? parent : told) ?? null,
+      ...(linked ? linkedTo(parent, told) : { parent: told ?? null }),
       attributes: {
         ...this.#attributes(record, id),
         'messaging.operation.name': 'process',
@@ -237,6 +261,14 @@ export class EventSpans {
       ...(key !== null && { 'messaging.message.conversation_id': key }),
     };
   }
+}
+
+/** Below its `receive` span, which has the link; one that was held has none, and links itself. */
+function linkedTo(
+  receive: SpanContext | undefined,
+  told: SpanContext,
+): Pick<SpanOptions, 'parent' | 'links' | 'must'> {
+  return receive ? { parent: receive } : { parent: null, links: [told], must: true };
 }
 
 /** Whether its teller records it, or nobody has told it: then its trace begins here. */

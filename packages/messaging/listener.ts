@@ -2,6 +2,7 @@ import { delay, fullJitter } from '@tradewind/process/backoff';
 import { attempt as attemptOnce } from './attempt.ts';
 import { type Batches, type BatchOutcome, openBatches } from './batch.ts';
 import { Careful, deadly } from './careful.ts';
+import { idsIn } from './carried.ts';
 import type { GivingUp } from './dead-letter.ts';
 import { Drain } from './drain.ts';
 import { EventSpans } from './event-spans.ts';
@@ -73,6 +74,7 @@ export class Listener implements AsyncDisposable {
       watch: options.watch,
       onTurn: () => this.#look(),
       onRetry: (record, waitMs) => this.#spans.waits(record, waitMs),
+      idsOf: (record) => this.#spans.idsOf(record),
       signal,
       logger,
     });
@@ -146,9 +148,8 @@ export class Listener implements AsyncDisposable {
   async #failed(incoming: Incoming, error: unknown): Promise<void> {
     const { logger, retry = {} } = this.#options;
     const { attempts, baseMs, capMs } = retryOf(retry);
-    const { topic, context } = incoming;
-    this.#options.watch?.failed(topic);
-    const about = { topic, key: context.record.key, event: context.id };
+    this.#options.watch?.failed(incoming.topic);
+    const about = this.#about(incoming);
     const hopeless = isHopeless(error);
     if (hopeless || attempts <= 1) {
       const now = this.#options.clock?.() ?? new Date();
@@ -171,16 +172,17 @@ export class Listener implements AsyncDisposable {
       this.#progress.settled(incoming.context.record);
     } catch (error) {
       this.#options.signal.throwIfAborted();
-      const { topic, context } = incoming;
-      const about = { topic, key: context.record.key, event: context.id };
-      this.#options.logger.error(
-        { ...about, err: error },
-        'a dead letter could not be written; its key waits',
-      );
+      const about = { ...this.#about(incoming), err: error };
+      this.#options.logger.error(about, 'a dead letter could not be written; its key waits');
       const verdict = why.reason === 'undecodable' ? 'rejected' : why.reason;
       const { capMs } = retryOf(this.#options.retry ?? {});
       await this.#hold(incoming, { error: why.error, attempts: why.attempts, verdict, waitMs: capMs });
     }
+  }
+
+  /** What log lines say of an event. */
+  #about({ topic, context: { id: event, record } }: Identified) {
+    return { topic, key: record.key, event, ...this.#spans.idsOf(record) };
   }
 
   /** Stays here until it is done: nothing of the batch may overtake an event that is neither settled nor held. */
@@ -225,11 +227,17 @@ export class Listener implements AsyncDisposable {
   }
 
   #reporting(batches: Batches): Batches {
+    const { onCommit, logger } = this.#options;
     const report = async (work: Work, events: number, outcome: Promise<BatchOutcome>) => {
       const began = performance.now();
       const done = await outcome;
       for (const letter of done.dead) this.#tell(letter);
-      this.#options.onCommit?.(done, { work, events, seconds: (performance.now() - began) / 1_000 });
+      try {
+        onCommit?.(done, { work, events, seconds: (performance.now() - began) / 1_000 });
+      } catch (error) {
+        // Whoever hears of a commit can't undo it by failing.
+        logger.error({ err: error }, 'what a commit did could not be told');
+      }
       return done;
     };
     return {
@@ -258,10 +266,10 @@ export class Listener implements AsyncDisposable {
   }
 
   #tell([{ topic, context }, why]: BatchOutcome['dead'][number]): void {
-    const { record, id: event, source, traceparent } = context;
+    const { record, id: event, source } = context;
     const { partition, offset, key } = record;
     this.#options.logger.error(
-      { topic, partition, offset: String(offset), key, event, source, traceparent, ...why },
+      { topic, partition, offset: String(offset), key, event, source, ...idsIn(context), ...why },
       'gave up on an event: it is a dead letter now',
     );
   }

@@ -1,6 +1,8 @@
 import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
+import { afterCommit } from '@tradewind/database/after-commit';
 import type { EntityManager } from '@tradewind/database/database';
 import { run, statement } from '@tradewind/database/statement';
+import { epochMs } from '@tradewind/telemetry/clock';
 import { type EventContext, type Fact, factOf } from './event.ts';
 
 /** Tells a fact. It leaves for the log once the transaction that it belongs to has committed. */
@@ -59,6 +61,10 @@ export class Facts {
       facts.map(({ tracestate }) => tracestate),
       facts.map(({ headers }) => headers && JSON.stringify(headers)),
     ]);
-    for (const { span } of facts) span?.end();
+    const written = epochMs();
+    // One that is never committed is never seen.
+    afterCommit(em, () => {
+      for (const { span } of facts) span?.end(undefined, written);
+    });
   }
 }

@@ -59,6 +59,17 @@ async function remove(client: Client, positions: readonly string[]): Promise<voi
   if (positions.length > 0) await client.query({ name: 'delete', text: DELETE, values: [positions] });
 }
 
+/** Why the log refused an append for what it is; undefined when it took it. Rejects with any other failure. */
+async function refusalOf(append: () => Promise<unknown>): Promise<{ readonly error: Error } | undefined> {
+  try {
+    await append();
+    return undefined;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return { error };
+  }
+}
+
 /** Starts a relay. It never gives up: whatever is away is waited for, with backoff, and said in the log. */
 export function startRelay(options: RelayOptions): Relay {
   const relay = new OutboxRelay(options);
@@ -215,30 +226,26 @@ class OutboxRelay implements Relay {
     if (rows.length === 0) return [];
     const began = epochMs();
     const { log, logger } = this.#options;
-    try {
-      await producer.append(rows.map(recordOf));
+    const refused = await refusalOf(() => producer.append(rows.map(recordOf)));
+    if (!refused) {
       sent(log.system, rows, factIn, began);
       return rows.map(({ position }) => position);
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
     }
     // One of them will never be taken as it is. The others must not wait for it, but those of its key.
     const gone: string[] = [];
     for (const row of rows) {
       if (stuck.sift([row]).length === 0) continue;
-      try {
-        await producer.append([recordOf(row)]);
-        sent(log.system, [row], factIn, began);
+      const refusal = await refusalOf(() => producer.append([recordOf(row)]));
+      sent(log.system, [row], factIn, began, refusal?.error);
+      if (!refusal) {
         gone.push(row.position);
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        stuck.add(row, error);
-        sent(log.system, [row], factIn, began, error);
-        logger.error(
-          { err: error, event: row.id, topic: row.aggregatetype, key: row.aggregateid },
-          'the log refuses a fact; it stays in the outbox, and its key waits',
-        );
+        continue;
       }
+      stuck.add(row, refusal.error);
+      logger.error(
+        { err: refusal.error, event: row.id, topic: row.aggregatetype, key: row.aggregateid },
+        'the log refuses a fact; it stays in the outbox, and its key waits',
+      );
     }
     return gone;
   }

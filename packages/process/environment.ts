@@ -34,6 +34,11 @@ export class ConfigurationError extends Error {
   }
 }
 
+/** What may hold a password is masked; so is what looks like a URL with one, whatever setting it was given to. */
+function shown({ secret }: Setting<unknown>, given: string): string {
+  return secret || given.includes('@') ? maskUrl(given) : given;
+}
+
 /**
  * Reads every setting once. An empty variable counts as not given; variables that nobody declared are ignored, keys of the file are not.
  * @throws ConfigurationError that lists all mistakes, each with its name, the rule and the value (secrets masked)
@@ -53,7 +58,7 @@ export function readEnvironment<S extends Settings>(settings: S, sources: Source
     if (values[name] === undefined) {
       mistakes.push({
         name,
-        problem: `must be ${setting.rule}, not ${JSON.stringify(setting.secret ? maskUrl(given) : given)}`,
+        problem: `must be ${setting.rule}, not ${JSON.stringify(shown(setting, given))}`,
       });
     }
   }

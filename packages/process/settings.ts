@@ -170,6 +170,12 @@ export const tracingSettings = {
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: optional(url({ protocols: ['http', 'https'] })),
   OTEL_EXPORTER_OTLP_PROTOCOL: optional(oneOf(['grpc', 'http/protobuf', 'http/json'])),
   OTEL_EXPORTER_JAEGER_ENDPOINT: optional(url({ protocols: ['http', 'https'] })),
+  /** Milliseconds, and spans. */
+  OTEL_EXPORTER_OTLP_TIMEOUT: optional(integer({ min: 1 })),
+  OTEL_BSP_SCHEDULE_DELAY: optional(integer({ min: 1 })),
+  OTEL_BSP_EXPORT_TIMEOUT: optional(integer({ min: 1 })),
+  OTEL_BSP_MAX_QUEUE_SIZE: optional(integer({ min: 1 })),
+  OTEL_BSP_MAX_EXPORT_BATCH_SIZE: optional(integer({ min: 1 })),
   OTEL_TRACES_SAMPLER: oneOf(SAMPLERS, 'parentbased_always_on'),
   OTEL_TRACES_SAMPLER_ARG: ratio(1),
   /** Whether the spans of handled events hang under those that told them, or have traces of their own that link to them. */

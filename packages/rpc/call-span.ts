@@ -1,5 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
+import { newSpanId } from '@tradewind/telemetry/ids';
 import { Span } from '@tradewind/telemetry/span';
 import {
   activeSpanContext,
@@ -28,9 +29,10 @@ const FAULTS = new Set<number>([
 /** The header that tells a caller its trace: https://www.w3.org/TR/trace-context-2/#traceresponse-header */
 export const TRACERESPONSE = 'traceresponse';
 
-/** A span as `traceresponse` names it. */
-export function traceresponse(span: Span): string {
-  return traceContextOf(span.context).traceparent ?? '';
+/** A span as `traceresponse` names it. Where nothing is recorded it has the caller's own context, which is no answer. */
+export function traceresponse({ context }: Span): string {
+  const told = context.isRemote ? { ...context, spanId: newSpanId(), traceFlags: 0 } : context;
+  return traceContextOf(told).traceparent ?? '';
 }
 
 /** The span of a call that came in: the server's, below its caller's. */

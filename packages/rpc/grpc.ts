@@ -140,7 +140,7 @@ export class GrpcFace {
     (this.#routes.get(path)?.metrics.grpc ?? this.#pipeline.unknown).observe(error.code, 0);
     const { traceId: trace_id, spanId: span_id } = span.context;
     this.#logger.info({
-      method: path.slice(0, 200),
+      method: known,
       face: 'grpc',
       code: codeName(error.code),
       trace_id,

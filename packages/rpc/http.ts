@@ -119,7 +119,8 @@ function addHooks(app: FastifyInstance, { health, logger }: AppOptions): void {
   });
   app.addHook('onResponse', (request, reply, done) => {
     if (!isInvoked(request)) {
-      const { url = request.url.split('?', 1)[0]?.slice(0, 200) } = request.routeOptions;
+      // A path that no route has is the caller's own; there may be anything in it.
+      const { url = 'unmatched' } = request.routeOptions;
       const line = {
         method: `${request.method} ${url}`,
         face: 'http',

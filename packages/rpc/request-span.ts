@@ -22,10 +22,6 @@ export function traceRequests(app: FastifyInstance, unseen: ReadonlySet<string>)
     begin(request, reply, unseen);
     done();
   });
-  app.addHook('onResponse', (request, reply, done) => {
-    end(request, reply);
-    done();
-  });
 }
 
 function begin(request: FastifyRequest, reply: FastifyReply, unseen: ReadonlySet<string>): void {
@@ -38,12 +34,13 @@ function begin(request: FastifyRequest, reply: FastifyReply, unseen: ReadonlySet
     attributes: {
       'http.request.method': request.method,
       'url.scheme': request.protocol,
-      'url.path': request.url.split('?', 1)[0]?.slice(0, 256) ?? '',
       'network.protocol.version': request.raw.httpVersion,
       ...(route !== undefined && { 'http.route': route }),
     },
   });
   spans.set(request, span);
+  // Also of one whose caller has gone, of which Fastify says nothing.
+  reply.raw.once('close', () => end(span, reply));
   void reply.header(TRACERESPONSE, traceresponse(span));
 }
 
@@ -55,8 +52,11 @@ function callerOf({ headers }: IncomingMessage) {
   });
 }
 
-function end(request: FastifyRequest, { statusCode }: FastifyReply): void {
-  const span = spans.get(request);
-  if (statusCode >= 500) span?.failed(String(statusCode));
-  span?.end({ 'http.response.status_code': statusCode });
+function end(span: Span, { raw, statusCode }: FastifyReply): void {
+  if (!raw.writableFinished) {
+    span.end({ 'error.type': 'canceled' });
+    return;
+  }
+  if (statusCode >= 500) span.failed(String(statusCode));
+  span.end({ 'http.response.status_code': statusCode });
 }

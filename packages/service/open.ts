@@ -146,8 +146,8 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
                 listenForEver({ ...options, signal }, database, opened, {
                   watch: measures.events,
                   onCommit: (outcome, effort) => {
-                    measures.committed(outcome, effort);
                     if (outcome.told > 0) started?.wake();
+                    measures.committed(outcome, effort);
                   },
                 }),
             }),

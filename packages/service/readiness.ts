@@ -17,8 +17,8 @@ export interface ReadinessOptions {
 
 type Health = ServeOptions['health'];
 
-/** How long a probe may take. */
-const PROBE_MS = 2_000;
+/** How long a probe may take: less than those who ask have patience. */
+const PROBE_MS = 1_000;
 
 /**
  * Answers /health/ready. Orders can be accepted without the event log, so for a process that serves its absence is a degradation; a process that

@@ -6,7 +6,9 @@ export interface TraceContext {
   readonly tracestate?: string | undefined;
 }
 
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+/** A later version may add to it. */
+const TRACEPARENT =
+  /^(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
 
 /** Where a carried context points; undefined when it is missing or malformed, as the specification wants it. */
 export function spanContextOf({ traceparent, tracestate }: TraceContext): SpanContext | undefined {
@@ -14,7 +16,7 @@ export function spanContextOf({ traceparent, tracestate }: TraceContext): SpanCo
   return {
     traceId: traceparent.slice(3, 35),
     spanId: traceparent.slice(36, 52),
-    traceFlags: Number.parseInt(traceparent.slice(53), 16) & TraceFlags.SAMPLED,
+    traceFlags: Number.parseInt(traceparent.slice(53, 55), 16) & TraceFlags.SAMPLED,
     isRemote: true,
     ...(tracestate && { traceState: createTraceState(tracestate) }),
   };

@@ -19,7 +19,7 @@ export function formatReport(report: DoctorReport): string {
     'lag',
     ...(groups.length > 0 ? table(groups.map(groupRow)) : ['  unknown']),
     'dead letters that wait for somebody',
-    ...(dead.length > 0 ? table(dead) : ['  none']),
+    ...(dead.length > 0 ? table(dead) : [log.reachable ? '  none' : '  unknown']),
     `orders PENDING for more than ${span(pending_orders.after_ms)}`,
     ...pendingLines(report),
     '',

@@ -9,6 +9,8 @@ export interface OtlpSpan {
   readonly parentSpanId?: string;
   readonly name: string;
   readonly kind: number;
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
   readonly attributes: readonly { readonly key: string; readonly value: Record<string, unknown> }[];
   readonly events: readonly { readonly name: string }[];
   readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
