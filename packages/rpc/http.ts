@@ -17,7 +17,7 @@ import { rawError, sendError, traceIdOf } from './http-error.ts';
 import { measureRoutes } from './http-metrics.ts';
 import type { Limits } from './limits.ts';
 import { onlyDigits, type Validate } from './query-numbers.ts';
-import { requestSpan, traceRequests } from './request-span.ts';
+import { beginRequest, requestSpan, traceRequests } from './request-span.ts';
 import { isInvoked } from './rest.ts';
 
 export type AppOptions = {
@@ -44,7 +44,7 @@ export function createApp(options: AppOptions): FastifyInstance {
     routerOptions: { maxParamLength: 1_024, ignoreTrailingSlash: true },
     clientErrorHandler,
     frameworkErrors: (error, request, reply) => {
-      void sendError(error, request as FastifyRequest, reply as unknown as FastifyReply);
+      refuseUnrouted(error, request as FastifyRequest, reply as unknown as FastifyReply, logger);
     },
   });
   acceptOnlyJson(app);
@@ -141,6 +141,21 @@ const idsOf = (span: Span | undefined) =>
   span && { trace_id: span.context.traceId, span_id: span.context.spanId };
 
 const probes: ReadonlySet<string> = new Set(['/healthcheck', '/health/live', '/health/ready', '/metrics']);
+
+/** A path that can't be read never gets to routes and hooks. Its answer does not repeat it. */
+function refuseUnrouted(
+  { statusCode = 400 }: { statusCode?: number },
+  request: FastifyRequest,
+  reply: FastifyReply,
+  logger: Logger,
+): void {
+  const ids = idsOf(beginRequest(request, reply));
+  void reply.header('x-request-id', request.id);
+  const message = statusCode === 414 ? 'The path is too long' : 'The path is not valid';
+  void sendError(refusal(statusCode, message), request, reply);
+  const method = `${request.method} unmatched`;
+  logger.info({ method, face: 'http', status: statusCode, request_id: request.id, ...ids });
+}
 
 function addProbes(app: FastifyInstance, { version, health, metrics }: AppOptions): void {
   app.get('/healthcheck', () => `OK v${version}`);

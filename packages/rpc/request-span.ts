@@ -19,14 +19,15 @@ export function requestSpan(request: FastifyRequest): Span | undefined {
  */
 export function traceRequests(app: FastifyInstance, unseen: ReadonlySet<string>): void {
   app.addHook('onRequest', (request, reply, done) => {
-    begin(request, reply, unseen);
+    if (!unseen.has(request.routeOptions.url ?? '')) beginRequest(request, reply);
     done();
   });
 }
 
-function begin(request: FastifyRequest, reply: FastifyReply, unseen: ReadonlySet<string>): void {
-  const { url: route } = request.routeOptions;
-  if (route !== undefined && unseen.has(route)) return;
+/** Begins the span of a request and tells it to the caller; it ends with the answer, or with the caller. */
+export function beginRequest(request: FastifyRequest, reply: FastifyReply): Span {
+  // What never got as far as the routes has none.
+  const route = request.routeOptions?.url;
   const span = new Span(route === undefined ? request.method : `${request.method} ${route}`, {
     scope: 'rpc',
     kind: 'server',
@@ -42,6 +43,7 @@ function begin(request: FastifyRequest, reply: FastifyReply, unseen: ReadonlySet
   // Also of one whose caller has gone, of which Fastify says nothing.
   reply.raw.once('close', () => end(span, reply));
   void reply.header(TRACERESPONSE, traceresponse(span));
+  return span;
 }
 
 function callerOf({ headers }: IncomingMessage) {

@@ -31,6 +31,7 @@ beforeAll(async () => {
         });
         const querystring = { type: 'object', properties: { page_size: { type: 'integer' } } };
         app.get('/orders', { schema: { querystring } }, async ({ query }) => query);
+        app.get('/orders/:id', async ({ params }) => params);
       },
     },
   );
@@ -166,6 +167,21 @@ describe('REST', () => {
         trace_id: answer.headers.get('traceresponse')?.slice(3, 35),
       });
   });
+
+  it.each([
+    [400, '/%ff', 'The path is not valid'],
+    [414, `/orders/${'a'.repeat(5_000)}`, 'The path is too long'],
+  ])(
+    'answers a path that never gets to a route with %i, its trace and its id, and not with itself',
+    async (status, path, message) => {
+      const answer = await fetch(server.url + path);
+      expect(answer.status).toBe(status);
+      const trace_id = answer.headers.get('traceresponse')?.slice(3, 35);
+      expect(trace_id).toMatch(/^[0-9a-f]{32}$/);
+      expect(await answer.json()).toEqual({ status, message, details: [], trace_id });
+      expect(answer.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    },
+  );
 
   it.each(['0x10', '1e2', '%205', '5%20', '+5', '5.0'])('takes no page_size=%s', async (size) => {
     const response = await fetch(`${server.url}/orders?page_size=${size}`);
