@@ -108,7 +108,8 @@ export async function* readBetween(
   end: bigint,
 ): AsyncGenerator<ReceivedRecord[]> {
   for (let { offset } = from; offset < end; ) {
-    const records = await log.read({ ...from, offset }, PAGE);
+    const most = end - offset < PAGE ? Number(end - offset) : PAGE;
+    const records = await log.read({ ...from, offset }, most);
     const last = records.at(-1);
     if (!last) return;
     offset = last.offset + 1n;

@@ -3,7 +3,10 @@ import { type Bounds, boundsIfThere, readBetween } from './dead-letters.ts';
 import type { EventLog, Position, ReceivedRecord } from './log.ts';
 import { partitionOf } from './partition.ts';
 
-type Readable = Pick<EventLog, 'read' | 'bounds'>;
+type Readable = Pick<EventLog, 'read' | 'bounds'> & {
+  /** Records that may still be read; without a bound when left out. */
+  readonly left?: number;
+};
 
 /** Where records of a key are on a topic; undefined when there is no such topic. */
 export async function partitionOfKey(log: Readable, topic: string, key: string): Promise<Bounds | undefined> {
@@ -42,7 +45,10 @@ export interface Found {
   readonly records: readonly ReceivedRecord[];
   /** Of the key; undefined when there is no such topic. */
   readonly bounds: Bounds | undefined;
-  /** Everything from the first place on was looked at: what was not found is not there. */
+  /**
+   * Everything from the first place on was looked at: what was not found is not there. Never where nothing was found from a place on that the
+   * log's clock alone told, for that may be behind.
+   */
   readonly complete: boolean;
   /** Records from the first place on may have been removed already. */
   readonly cut: boolean;
@@ -59,13 +65,15 @@ export async function findRecords(log: Readable, search: Search): Promise<Found>
   const { topic, key, from, most = MOST, signal } = search;
   const bounds = await partitionOfKey(log, topic, key);
   if (!bounds) return { records: [], bounds, complete: true, cut: false };
-  const places = await Promise.all(from.map((place) => offsetOf(log, bounds, place, signal)));
+  const looks = await Promise.all(from.map((place) => offsetOf(log, bounds, place, signal)));
+  const places = looks.map(({ offset }) => offset);
   const first = places[0] ?? bounds.start;
   const starts = [...new Set(places)].sort((a, b) => (a < b ? -1 : 1)).filter((place) => place >= first);
   const records: ReceivedRecord[] = [];
   const budget = Math.ceil(most / Math.max(1, starts.length));
   let next = first;
   let complete = true;
+  const sure = looks[0]?.sure ?? true;
   for (const start of starts) {
     if (start > next) complete = false;
     const at = start > next ? start : next;
@@ -73,6 +81,7 @@ export async function findRecords(log: Readable, search: Search): Promise<Found>
     next = stopped.next;
     if (start === starts.at(-1) && !stopped.enough && next < bounds.end) complete = false;
   }
+  if (!sure && records.length === 0) complete = false;
   return { records, bounds, complete, cut: bounds.start > 0n && first === bounds.start };
 }
 
@@ -86,6 +95,8 @@ async function readOn(
   let next = from.offset;
   const limit = from.offset + BigInt(budget);
   const end = limit < from.end ? limit : from.end;
+  const spent = () => log.left !== undefined && log.left <= 0;
+  if (spent()) return { next, enough: false };
   for await (const page of pagesOfKey(log, from, end, key)) {
     signal?.throwIfAborted();
     records.push(...page.records);
@@ -93,25 +104,34 @@ async function readOn(
     next = page.last.offset + 1n;
     if (until && page.last.appendedAt > until && (unlikely || records.length > 0))
       return { next, enough: true };
+    if (spent()) return { next, enough: false };
   }
   // The end may lie behind offsets that were compacted away or are marks of the log's own.
   return { next: next < end ? end : next, enough: false };
 }
 
+/** Where a place is, and whether it is sure that nothing of its time lies before it. */
 async function offsetOf(
   log: Readable,
   bounds: Bounds,
   place: Date | bigint,
   signal: AbortSignal | undefined,
-): Promise<bigint> {
+): Promise<{ offset: bigint; sure: boolean }> {
   if (typeof place === 'bigint') {
     const within = place > bounds.start ? place : bounds.start;
-    return within < bounds.end ? within : bounds.end;
+    return { offset: within < bounds.end ? within : bounds.end, sure: true };
   }
   const time = place.getTime() - SLACK_MS;
-  return await bisect(bounds, NEAR, async (offset) => {
+  let sure = true;
+  const offset = await bisect(bounds, NEAR, async (from) => {
     signal?.throwIfAborted();
-    const [record] = await log.read({ ...bounds, offset }, 1);
-    return record && { at: record.offset, early: record.appendedAt.getTime() < time };
+    const [record] = await log.read({ ...bounds, offset: from }, 1);
+    if (!record) return undefined;
+    // Two clocks have to agree that it is too early: the log's, and that of whoever told it, which the times in question are by.
+    const told = Date.parse(record.headers.ce_time ?? '');
+    const early = record.appendedAt.getTime() < time && !(told >= time);
+    if (early && Number.isNaN(told)) sure = false;
+    return { at: record.offset, early };
   });
+  return { offset, sure };
 }

@@ -28,13 +28,9 @@ const INBOX = `
   JOIN inbox ON inbox.consumer_group = $1 AND inbox.source = event.source AND inbox.id = event.id`;
 
 /** What a group's inbox says of events; those that it does not know are left out. */
-export async function inInbox(
-  look: Look,
-  group: string,
-  events: readonly { readonly source: string; readonly id: string }[],
-): Promise<InboxRow[]> {
+export async function inInbox(look: Look, group: string, events: readonly Named[]): Promise<InboxRow[]> {
   if (events.length === 0) return [];
-  return await look<InboxRow>(INBOX, [group, events.map(({ source }) => source), events.map(({ id }) => id)]);
+  return await look<InboxRow>(INBOX, [group, ...namesOf(events)]);
 }
 
 /** An event that is held, with the line that it is in. */
@@ -50,23 +46,70 @@ export interface HeldRow {
   readonly attempts: number;
   readonly error: string;
   readonly next_attempt_at: Date;
-  /** Events of the line that come first. */
+  /** Events of the line that come first, counted to 100. */
   readonly ahead: number;
 }
 
-const HELD = `
-  SELECT event.topic, event.key, event.source, event.id, event.headers, event.appended_at, event.held_at,
+/** Events of one line that are told, the oldest first; a line may have as many as HELD_MAX. */
+const MOST_HELD = 100;
+const COLUMNS = `line.topic, line.key, event.source, event.id, event.headers, event.appended_at, event.held_at,
     event.record_topic || '/' || event.record_partition || '/' || event.record_offset AS place,
-    line.attempts, coalesce(line.error, '') AS error, line.next_attempt_at,
-    (SELECT count(*)::int FROM held_event other WHERE other.consumer_group = event.consumer_group
-      AND other.topic = event.topic AND other.key = event.key AND other.position < event.position) AS ahead
-  FROM held_event event JOIN held_line line USING (consumer_group, topic, key)
-  WHERE consumer_group = $1 AND event.key = ANY($2::text[]) ORDER BY position`;
+    line.attempts, coalesce(line.error, '') AS error, line.next_attempt_at`;
+// Line by line, so that no more than the rows that are told are read of any.
+const HELD = `
+  SELECT ${COLUMNS}, event.ahead
+  FROM held_line line CROSS JOIN LATERAL (
+    SELECT *, (row_number() OVER (ORDER BY position) - 1)::int AS ahead FROM held_event
+    WHERE (consumer_group, topic, key) = (line.consumer_group, line.topic, line.key) ORDER BY position LIMIT $3) AS event
+  WHERE line.consumer_group = $1 AND line.key = ANY($2::text[]) ORDER BY event.position`;
+const HELD_NAMED = `
+  SELECT ${COLUMNS}, (SELECT count(*)::int FROM (SELECT FROM held_event other
+      WHERE (other.consumer_group, other.topic, other.key) = (event.consumer_group, event.topic, event.key)
+        AND other.position < event.position ORDER BY other.position LIMIT $5) AS first) AS ahead
+  FROM unnest($3::text[], $4::text[]) AS name (source, id)
+  JOIN held_event event ON event.consumer_group = $1 AND event.source = name.source AND event.id = name.id
+  JOIN held_line line ON (line.consumer_group, line.topic, line.key) = (event.consumer_group, event.topic, event.key)
+  WHERE event.key = $2 ORDER BY event.position`;
 
-/** The events of keys that a group holds, in the order in which they wait. */
+/** The first events of keys that a group holds, in the order in which they wait. */
 export async function held(look: Look, group: string, keys: readonly string[]): Promise<HeldRow[]> {
-  return await look<HeldRow>(HELD, [group, keys]);
+  return (await firstHeld(look, group, keys)).rows;
 }
+
+async function firstHeld(
+  look: Look,
+  group: string,
+  keys: readonly string[],
+): Promise<{ rows: HeldRow[]; complete: boolean }> {
+  const found = await look<HeldRow>(HELD, [group, keys, MOST_HELD + 1]);
+  const rows = found.filter(({ ahead }) => ahead < MOST_HELD);
+  return { rows, complete: rows.length === found.length };
+}
+
+/** The same for one key, with those that are asked for by name, however far behind they are. */
+async function heldOf(
+  look: Look,
+  group: string,
+  key: string,
+  events: TrailQuestion['events'],
+): Promise<{ rows: HeldRow[]; complete: boolean }> {
+  const first = await firstHeld(look, group, [key]);
+  if (first.complete || events.length === 0) return first;
+  const asked = await look<HeldRow>(HELD_NAMED, [group, key, ...namesOf(events), MOST_HELD]);
+  const known = new Set(first.rows.map(nameOf));
+  return { rows: [...first.rows, ...asked.filter((row) => !known.has(nameOf(row)))], complete: false };
+}
+
+interface Named {
+  readonly source: string;
+  readonly id: string;
+}
+
+const nameOf = ({ source, id }: Named) => `${source}\n${id}`;
+const namesOf = (events: readonly Named[]) => [
+  events.map(({ source }) => source),
+  events.map(({ id }) => id),
+];
 
 /** A fact that is in an outbox. */
 export interface FactRow {
@@ -130,7 +173,7 @@ async function positionAt(look: Look, time: Date): Promise<bigint> {
 /** What is asked about the events of a key. */
 export interface TrailQuestion {
   readonly key: string;
-  readonly events: readonly { readonly source: string; readonly id: string }[];
+  readonly events: readonly Named[];
   readonly factsSince?: Date | undefined;
 }
 
@@ -144,6 +187,7 @@ const states: Readonly<Record<InboxState, EventState>> = {
 /** What is known, as the contract shows it. */
 export interface Trail {
   readonly heard: MessageInitShape<typeof HeardEventSchema>[];
+  readonly heldIncomplete: boolean;
   readonly facts: MessageInitShape<typeof WaitingFactSchema>[];
   readonly factsIncomplete: boolean;
 }
@@ -155,14 +199,14 @@ export async function trailOf(
   { key, events, factsSince }: TrailQuestion,
 ): Promise<Trail> {
   // Before the inbox: what is settled between the two looks is held in the first and handled in the second, and nowhere missing.
-  const waiting = await held(look, group, [key]);
-  const [known, facts] = await Promise.all([
-    inInbox(look, group, named(events, waiting)),
-    inLongOutbox(look, key, factsSince),
-  ]);
+  const waiting = await heldOf(look, group, key, events);
+  const rows = new Map(waiting.rows.map((row) => [nameOf(row), row]));
+  // One after the other: whoever asks gets one connection of the service's, not two.
+  const known = await inInbox(look, group, named(events, waiting.rows));
+  const facts = await inLongOutbox(look, key, factsSince);
   return {
     heard: known.map(({ source, id, state, redrive, handled_at }) => {
-      const row = waiting.find((one) => one.source === source && one.id === id);
+      const row = rows.get(nameOf({ source, id }));
       return {
         source,
         id,
@@ -179,16 +223,16 @@ export async function trailOf(
       traceparent: traceparent ?? '',
     })),
     factsIncomplete: !facts.complete,
+    heldIncomplete: !waiting.complete,
   };
 }
 
 function named(events: TrailQuestion['events'], waiting: readonly HeldRow[]): TrailQuestion['events'] {
-  const byName = new Map([...events, ...waiting].map((event) => [`${event.source}\n${event.id}`, event]));
-  return [...byName.values()];
+  return [...new Map([...events, ...waiting].map((event) => [nameOf(event), event])).values()];
 }
 
 function heldMessage(row: HeldRow): MessageInitShape<typeof HeldEventSchema> {
-  const { topic, place, headers, appended_at, ahead, attempts, next_attempt_at, error } = row;
+  const { topic, place, headers, appended_at, ahead, attempts, next_attempt_at } = row;
   return {
     topic,
     place,
@@ -197,6 +241,5 @@ function heldMessage(row: HeldRow): MessageInitShape<typeof HeldEventSchema> {
     ahead,
     attempts,
     nextAttemptAt: timestampFromDate(next_attempt_at),
-    error: error.replaceAll(/\s+/g, ' '),
   };
 }

@@ -5,17 +5,23 @@ export type Asked<T> = { readonly answer: T } | { readonly why: string };
 
 /**
  * Asks something that may be down: never rejects, and never takes longer than `ms`. What comes later is dropped; the signal that the question
- * gets is aborted then, for those who can stop half-way.
+ * gets is aborted then, for those who can stop half-way. So it is when `until` aborts: nobody waits for the answer any more.
  */
-export async function ask<T>(ms: number, question: (signal: AbortSignal) => Promise<T>): Promise<Asked<T>> {
+export async function ask<T>(
+  ms: number,
+  question: (signal: AbortSignal) => Promise<T>,
+  until?: AbortSignal,
+): Promise<Asked<T>> {
   const given = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Asked<T>>((resolve) => {
-    timer = setTimeout(() => {
-      resolve({ why: 'no answer in time' });
-      given.abort(new Error('no answer in time'));
-    }, ms);
-  });
+  const late = Promise.withResolvers<Asked<T>>();
+  const end = (why: string) => {
+    late.resolve({ why });
+    given.abort(new Error(why));
+  };
+  const left = () => end('nobody waits for it any more');
+  const timer = setTimeout(() => end('no answer in time'), ms);
+  if (until?.aborted) left();
+  until?.addEventListener('abort', left, { once: true });
   const asked = Promise.resolve()
     .then(() => question(given.signal))
     .then(
@@ -23,9 +29,10 @@ export async function ask<T>(ms: number, question: (signal: AbortSignal) => Prom
       (error: unknown): Asked<T> => ({ why: reasonOf(error) }),
     );
   try {
-    return await Promise.race([asked, late]);
+    return await Promise.race([asked, late.promise]);
   } finally {
     clearTimeout(timer);
+    until?.removeEventListener('abort', left);
   }
 }
 

@@ -101,7 +101,7 @@ export async function runRoles<Own extends Settings>(options: RunOptions<Own>): 
             ...(config.GRPC_PORT !== undefined && roles.has('serve') && { grpcPort: config.GRPC_PORT }),
             ...(await tlsOf(config)),
             implementations: roles.has('serve')
-              ? [...definition.routes(deps), inspection({ ...definition, database })]
+              ? [...definition.routes(deps), inspection({ ...definition, database, signal })]
               : [],
             ...(roles.has('serve') && definition.http && { http: definition.http(deps) }),
             health,

@@ -1,3 +1,5 @@
+import { OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
+import { append, recordOf } from '@tradewind/testing/events';
 import { freePort } from '@tradewind/testing/port';
 import { startService, type TestService } from '@tradewind/testing/service';
 import { v7 } from 'uuid';
@@ -71,8 +73,8 @@ test('a dead letter is named with the command to go on with, until it is settled
   expect(out).toMatch(/\nfrom +a person\n/);
   expect(out).toContain('npm run dlq -- show order.created.dlq/0/0, mend the cause');
   expect(out).toMatch(/\n {4}npm run dlq -- show order\.created\.dlq\/0\/0\n$/);
-  // Text of strangers does not move the cursor.
-  expect(out).toContain('the \uFFFD[31mshelf is broken');
+  // Its words may quote anything, and are told to whoever runs the system alone.
+  expect(out).not.toContain('shelf is broken');
   await using watching = startTool('saga', [id, '--watch', '--traces', 'https://jaeger.example'], env);
   await expect.poll(() => watching.out()).toContain('DEAD LETTERED');
   await stock.database.pool.query('DROP TRIGGER refuse ON reservation');
@@ -80,6 +82,10 @@ test('a dead letter is named with the command to go on with, until it is settled
   const ended = await watching.ended;
   expect(ended.code).toBe(0);
   expect(ended.out).toMatch(/saga SETTLED[\s\S]*dead letters\n {2}order\.created\.dlq\/0\/0 {2}OPEN/);
+  // Text of strangers does not move the cursor.
+  const { headers, ...record } = recordOf(OrderCreatedSchema, { orderId: id });
+  await append(order.log, { ...record, headers: { ...headers, ce_source: 'a \x1b[31mstranger' } });
+  expect((await saga(id)).out).toContain('a \uFFFD[31mstranger');
   await using endless = startTool('saga', [await place(), '--watch'], env);
   expect((await endless.ended).code).toBe(0);
 });

@@ -1,6 +1,7 @@
 import { findRecords } from '@tradewind/messaging/find-records';
 import type { EventLog } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
+import { SparingLog } from '@tradewind/messaging/sparing-log';
 import { createLogger } from '@tradewind/telemetry/logger';
 import { append } from '@tradewind/testing/events';
 import { createDatabase } from '@tradewind/testing/postgres';
@@ -88,7 +89,8 @@ test('what nobody expects is not looked for beyond its time', async () => {
 test('an end that was reached before the time in question, and no topic at all', async () => {
   expect(await findRecords(log, { topic, key: 'mine', from: [hour(9)] })).toMatchObject({
     records: [],
-    complete: true,
+    // Nothing but the log's clock says so.
+    complete: false,
   });
   expect(await findRecords(log, { topic: 'nothing', key: 'mine', from: [hour(0)] })).toEqual({
     records: [],
@@ -106,4 +108,65 @@ test('records that were removed may have been among them', async () => {
     records: [{ offset: 3_600n }],
   });
   expect(await findRecords(log, { topic, key: 'mine', from: [hour(1)] })).toMatchObject({ cut: false });
+});
+
+/** 20,000 records of which the log's clock says that they came a minute before they were told, ten a second. */
+function slowLog(headersAt: (told: Date) => Record<string, string>) {
+  const records = Array.from({ length: 20_000 }, (_, n) => {
+    const told = new Date(hour(0).getTime() + n * 100);
+    const appendedAt = new Date(told.getTime() - 60_000);
+    const key = n === 19_000 ? 'mine' : `other ${n}`;
+    return { topic, partition: 0, offset: BigInt(n), key, value: null, headers: headersAt(told), appendedAt };
+  });
+  return {
+    id: 'slow',
+    lag: async () => [],
+    bounds: async () => [{ topic, partition: 0, start: 0n, end: 20_000n }],
+    read: async ({ offset }: { offset: bigint }, limit: number) =>
+      records.slice(Number(offset), Number(offset) + limit),
+  };
+}
+
+test('a log whose clock is behind: what was not found is not said to be nowhere, and by the time of its telling it is found', async () => {
+  const told = new Date(hour(0).getTime() + 1_900_000);
+  const search = { topic, key: 'mine', from: [told] };
+  const blind = await findRecords(
+    slowLog(() => ({})),
+    search,
+  );
+  expect(blind).toMatchObject({ records: [], complete: false });
+  const ofTime = slowLog((time) => ({ ce_time: time.toISOString() }));
+  expect(await findRecords(ofTime, search)).toMatchObject({
+    records: [{ offset: 19_000n }],
+    complete: true,
+  });
+  expect(await findRecords(ofTime, { ...search, key: 'nobody' })).toMatchObject({
+    records: [],
+    complete: true,
+  });
+});
+
+test('whoever only wants to know reads no more than was granted, and nothing once they left', async () => {
+  const slow = slowLog(() => ({}));
+  let asked = 0;
+  const counting = {
+    ...slow,
+    read: (from: { offset: bigint }, limit: number) => {
+      asked++;
+      return slow.read(from, limit);
+    },
+  };
+  const leaving = new AbortController();
+  const sparing = new SparingLog(counting, { signal: leaving.signal, most: 700 });
+  const found = await findRecords(sparing, { topic, key: 'mine', from: [0n] });
+  expect(found).toMatchObject({ records: [], complete: false });
+  expect(sparing.left).toBe(0);
+  // The next search of the same look gets nothing more.
+  asked = 0;
+  expect(await findRecords(sparing, { topic, key: 'mine', from: [0n] })).toMatchObject({ complete: false });
+  expect(asked).toBe(0);
+  const other = new SparingLog(counting, { signal: leaving.signal, most: 10_000 });
+  leaving.abort(new Error('gone'));
+  await expect(findRecords(other, { topic, key: 'mine', from: [0n] })).rejects.toThrow('gone');
+  expect(asked).toBe(0);
 });

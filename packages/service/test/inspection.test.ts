@@ -5,6 +5,7 @@ import { OrderConfirmedSchema, OrderCreatedSchema } from '@tradewind/contracts/o
 import { discardOf } from '@tradewind/messaging/dead-letter';
 import { on } from '@tradewind/messaging/subscription';
 import { messagingSteps } from '@tradewind/messaging/tables';
+import { trailOf } from '@tradewind/messaging/trail';
 import { createClient } from '@tradewind/rpc/client';
 import { commonSettings, defineService } from '@tradewind/service/define';
 import { append, deadLettersOf, recordOf } from '@tradewind/testing/events';
@@ -99,11 +100,101 @@ test('what is held is known by its key alone, in the order in which it waits', a
         place: expect.stringMatching(/^order\.created\/\d\/\d+$/),
         ahead: 0,
         attempts: 1,
-        error: 'the book is shut for today',
       },
     },
     { ...name(second), state: EventState.HELD, held: { ahead: 1 } },
   ]);
+});
+
+test('of a line that is longer than anybody asks for the first are told, and those that are named; none is counted row by row', async () => {
+  const key = v7();
+  await fillLine(key, 10_000);
+  const { heard, heldIncomplete } = await trail(key, `${key} 7000`);
+  expect(heldIncomplete).toBe(true);
+  expect(heard).toHaveLength(101);
+  const aheadOf = (id: string) => heard.find((one) => one.id === id)?.held?.ahead;
+  expect([1, 100, 7_000].map((n) => aheadOf(`${key} ${n}`))).toEqual([0, 99, 100]);
+  const short = v7();
+  await fillLine(short, 100);
+  expect(await trail(short)).toMatchObject({ heldIncomplete: false, heard: { length: 100 } });
+  // Rows that PostgreSQL touched for the question, over all steps of its plans.
+  const { pool } = ledger.database;
+  let rows = 0;
+  await trailOf(
+    async (text, values) => {
+      const { rows: plan } = await pool.query(`EXPLAIN (ANALYZE, FORMAT JSON) ${text}`, values);
+      rows += touched(plan[0]['QUERY PLAN'][0].Plan);
+      return (await pool.query(text, values)).rows;
+    },
+    'ledger',
+    { key, events: [name(`${key} 7000`)] },
+  );
+  expect(rows).toBeLessThan(3_000);
+});
+
+/** Holds so many events of a key, as a service does whose first one fails again and again. */
+async function fillLine(key: string, count: number) {
+  const { pool } = ledger.database;
+  await pool.query(
+    `INSERT INTO held_line (consumer_group, topic, key, attempts, next_attempt_at, error)
+     VALUES ('ledger', 'order.created', $1, 3, now() + interval '1 day', 'INSERT INTO secret')`,
+    [key],
+  );
+  await pool.query(
+    `INSERT INTO held_event (consumer_group, topic, key, source, id, record_topic, record_partition, record_offset, headers, appended_at)
+     SELECT 'ledger', 'order.created', $1::text, 'test', $1 || ' ' || n, 'order.created', 0, n, '{}', now() FROM generate_series(1, $2::int) n`,
+    [key, count],
+  );
+  await pool.query(
+    `INSERT INTO inbox (consumer_group, source, id, state)
+     SELECT 'ledger', 'test', $1::text || ' ' || n, 'held' FROM generate_series(1, $2::int) n`,
+    [key, count],
+  );
+  await pool.query('ANALYZE held_line, held_event, inbox');
+}
+
+interface Plan {
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly Plans?: readonly Plan[];
+}
+
+function touched(plan: Plan): number {
+  const own = (plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0)) * plan['Actual Loops'];
+  return own + (plan.Plans ?? []).reduce((sum, below) => sum + touched(below), 0);
+}
+
+test('a few are answered at a time; others are asked to come again, and who leaves makes room', async () => {
+  const key = v7();
+  await using locking = new AsyncDisposableStack();
+  const lock = new Client({ connectionString: ledger.databaseUrl });
+  await lock.connect();
+  locking.defer(() => lock.end());
+  await lock.query('BEGIN; LOCK TABLE held_line');
+  const leaving = new AbortController();
+  const codeOf = (call: Promise<unknown>) =>
+    call.then(
+      () => undefined,
+      (error: unknown) => ConnectError.from(error).code,
+    );
+  const asked = Array.from({ length: 8 }, () =>
+    codeOf(client.call.getTrail({ key }, { signal: leaving.signal, timeoutMs: 20_000 })),
+  );
+  await expect
+    .poll(async () => {
+      const { rows } = await lock.query(
+        `SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      return rows[0]?.waiting;
+    })
+    .toBe(3);
+  const more = await codeOf(client.call.getTrail({ key }, { timeoutMs: 20_000 }));
+  expect(more).toBe(Code.ResourceExhausted);
+  leaving.abort();
+  await lock.query('ROLLBACK');
+  expect(await Promise.all(asked)).toContain(Code.ResourceExhausted);
+  expect(await trail(key)).toMatchObject({ heard: [] });
 });
 
 test('a dead letter is dead, its letter is a fact until it has left, and a discarded one is discarded', async () => {

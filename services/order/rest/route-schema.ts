@@ -19,3 +19,4 @@ export const failure = (description: string) => ({
 });
 export const invalid = failure('The request can not be right; `details` names each field.');
 export const unknown = failure('There is no such order.');
+export const busy = failure('Too many ask at the same time; `retry-after` says when to ask again.');

@@ -55,7 +55,6 @@ function stepJson(step: SagaStep) {
     ahead: Number(step.ahead),
     attempts: step.attempts,
     next_attempt_at: time(step.nextAttemptAt),
-    error: step.error,
     trace_id: step.traceId,
   };
 }
@@ -68,7 +67,6 @@ function letterJson(letter: SagaLetter) {
     group: letter.group,
     state: nameIn(SagaLetterState, letter.state),
     reason: letter.reason,
-    error: letter.error,
     attempts: letter.attempts,
     first_failure: time(letter.firstFailure),
     last_failure: time(letter.lastFailure),

@@ -5,7 +5,7 @@ import type { Invoke } from '@tradewind/rpc/serve';
 import type { FastifyInstance } from 'fastify';
 import { drawSaga } from '../saga/drawing.ts';
 import { prefersText } from './accept.ts';
-import { byId, invalid, unknown } from './route-schema.ts';
+import { busy, byId, invalid, unknown } from './route-schema.ts';
 import { sagaJson } from './saga-json.ts';
 import { sagaSchema } from './saga-schema.ts';
 
@@ -18,7 +18,7 @@ export function showSaga(app: FastifyInstance, invoke: Invoke): void {
   const schema = {
     summary: 'Tells where an order is on its way, and what it waits for',
     params: byId,
-    response: { 200: found, 400: invalid, 404: unknown },
+    response: { 200: found, 400: invalid, 404: unknown, 429: busy },
   };
   app.get<{ Params: { id: string } }>('/api/v1/orders/:id/saga', { schema }, async (request, reply) => {
     const { saga } = await invoke(OrderService.method.getSaga, request.params, callOf(request, reply));

@@ -82,11 +82,11 @@ function timesOf({ inOutbox, onTopic, inHandling }: SagaStep): string[] {
   ];
 }
 
-function detailOf({ state, attempts, error, nextAttemptAt, ahead, heardBy }: SagaStep): string {
+function detailOf({ state, attempts, nextAttemptAt, ahead, heardBy }: SagaStep): string {
   if (state === State.ON_TOPIC && ahead > 0n) return `${heardBy} has ${ahead} to read first`;
   if (state !== State.RETRYING && state !== State.IN_LINE) return '';
   const first = state === State.IN_LINE ? `behind ${ahead} of its order, ` : '';
-  return `${first}attempt ${attempts} failed: ${error}; next at ${isoOf(nextAttemptAt)}`;
+  return `${first}attempt ${attempts} failed; next at ${isoOf(nextAttemptAt)}`;
 }
 
 /** When a step's bar ends at the latest. */
@@ -138,14 +138,12 @@ function letterLines({ deadLetters }: Saga): string[] {
   return [
     '',
     'dead letters',
-    ...deadLetters.flatMap(
-      ({ place, topic, group, state, reason, error, attempts, lastFailure, eventId }) => [
-        `  ${place || `in ${group}'s outbox`}  ${nameOf(SagaLetterState, state)}: ${group} gave up on ${topic}${
-          reason === '' ? '' : ` (${reason}, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'})`
-        } at ${isoOf(lastFailure)}${error === '' ? '' : `: ${error}`}`,
-        `    npm run dlq -- show ${place || eventId}`,
-      ],
-    ),
+    ...deadLetters.flatMap(({ place, topic, group, state, reason, attempts, lastFailure, eventId }) => [
+      `  ${place || `in ${group}'s outbox`}  ${nameOf(SagaLetterState, state)}: ${group} gave up on ${topic}${
+        reason === '' ? '' : ` (${reason}, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'})`
+      } at ${isoOf(lastFailure)}`,
+      `    npm run dlq -- show ${place || eventId}`,
+    ]),
   ];
 }
 

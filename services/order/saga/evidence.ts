@@ -8,17 +8,20 @@ import {
 } from '@tradewind/contracts/messaging/v1/inspection';
 import { contextOf } from '@tradewind/messaging/event';
 import type { EventLog } from '@tradewind/messaging/log';
+import { SparingLog } from '@tradewind/messaging/sparing-log';
 import { type Look, trailOf } from '@tradewind/messaging/trail';
 import { type Asked, ask } from '@tradewind/process/ask';
 import { legs, type Party } from './legs.ts';
 import { type LogEvidence, lookOnLog } from './log-evidence.ts';
-import { type OrderFacts, orderFacts } from './order-facts.ts';
+import type { OrderFacts } from './order-facts.ts';
 
 /** Everything that could be found out about an order's way. */
 export interface Evidence {
   readonly order: OrderFacts;
   readonly trails: Readonly<Record<Party, Asked<GetTrailResponse>>>;
   readonly log: Asked<LogEvidence>;
+  /** Things moved while they were looked for, so that what was not found need not be missing. */
+  readonly moving?: boolean;
 }
 
 /** Whom to ask. */
@@ -28,26 +31,21 @@ export interface Sources {
   readonly log: EventLog | undefined;
   readonly stock: (question: Question) => Promise<Asked<GetTrailResponse>>;
   readonly sweepAfterMs: number;
+  /** Aborts when nobody waits for it any more. */
+  readonly signal: AbortSignal;
 }
 
 export type Question = MessageInitShape<typeof GetTrailRequestSchema>;
 
 /** How long the log is waited for. */
 const LOG_MS = 2_000;
+/** Records that one look at the log reads at most, over all topics. */
+const MOST_RECORDS = 12_000;
 /** As many as GetTrail takes. */
 const NAMED = 100;
 
-/** Asks everybody; undefined when there is no such order. An order that changed meanwhile is looked at once more. */
-export async function gather(id: string, sources: Sources): Promise<Evidence | undefined> {
-  const order = await orderFacts(sources.look, id);
-  if (!order) return undefined;
-  const first = await lookAround(order, sources);
-  const now = await orderFacts(sources.look, id);
-  return now === undefined || now.revision === order.revision ? first : await lookAround(now, sources);
-}
-
 /** Looks in the direction in which events move, outboxes, log, inboxes: what moves meanwhile is seen twice and not missed. */
-async function lookAround(order: OrderFacts, sources: Sources): Promise<Evidence> {
+export async function lookAround(order: OrderFacts, sources: Sources): Promise<Evidence> {
   const { look, stock, log: opened, sweepAfterMs } = sources;
   const question: Question = { key: order.id, factsSince: timestampFromDate(order.startedAt) };
   const own = async (events: Named[]) =>
@@ -57,7 +55,11 @@ async function lookAround(order: OrderFacts, sources: Sources): Promise<Evidence
     });
   const [ownBefore, stockBefore] = await Promise.all([own([]), stock(question)]);
   const log: Asked<LogEvidence> = opened
-    ? await ask(LOG_MS, (signal) => lookOnLog(opened, order, sweepAfterMs, signal))
+    ? await ask(
+        LOG_MS,
+        (signal) => lookOnLog(new SparingLog(opened, { signal, most: MOST_RECORDS }), order, sweepAfterMs),
+        sources.signal,
+      )
     : { why: 'it was not reached yet' };
   const names = named(log);
   const [ownAfter, stockAfter] = await Promise.all([

@@ -19,7 +19,6 @@ export interface Letter {
   readonly group: Party;
   readonly state: State;
   readonly reason: string;
-  readonly error: string;
   readonly attempts: number;
   readonly firstFailure: Date | undefined;
   readonly lastFailure: Date | undefined;
@@ -41,15 +40,17 @@ export function lettersOf(evidence: Evidence): Letter[] {
   return [...lying, ...leaving(evidence).filter(({ id }) => lying.every((letter) => letter.id !== id))];
 }
 
+/** Whoever can write to a dead-letter topic can write any reason. */
+const known: ReadonlySet<string> = new Set(['undecodable', 'rejected', 'failed', 'deadly']);
+
 function lyingLetter(letter: DeadLetter, group: Party): Omit<Letter, 'state'> {
-  const { place, origin, id, reason, error, attempts, appendedAt, traceId } = letter;
+  const { place, origin, id, reason, attempts, appendedAt, traceId } = letter;
   return {
     place: `${place.topic}/${place.partition}/${place.offset}`,
     topic: origin.topic,
     id,
     group,
-    reason,
-    error,
+    reason: known.has(reason) ? reason : 'unknown',
     attempts,
     firstFailure: timeIn(letter.firstFailure),
     lastFailure: timeIn(letter.lastFailure),
@@ -98,7 +99,6 @@ function leaving({ trails }: Evidence): Letter[] {
         group: heardBy as Party,
         state: State.OPEN,
         reason: '',
-        error: '',
         attempts: 0,
         firstFailure: undefined,
         lastFailure: writtenAt && timestampDate(writtenAt),

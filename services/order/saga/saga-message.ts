@@ -80,13 +80,12 @@ function stepMessage(
     ahead: BigInt(ahead),
     attempts: step.attempts,
     ...stamp('nextAttemptAt', nextAttemptAt),
-    error: step.error,
     traceId: step.traceId ?? '',
   };
 }
 
 function letterMessage(letter: Letter): MessageInitShape<typeof SagaLetterSchema> {
-  const { place, topic, id, group, state, reason, error, attempts, traceId } = letter;
+  const { place, topic, id, group, state, reason, attempts, traceId } = letter;
   return {
     place: place ?? '',
     topic,
@@ -94,7 +93,6 @@ function letterMessage(letter: Letter): MessageInitShape<typeof SagaLetterSchema
     group,
     state,
     reason,
-    error,
     attempts,
     ...stamp('firstFailure', letter.firstFailure),
     ...stamp('lastFailure', letter.lastFailure),

@@ -108,12 +108,12 @@ function given(steps: readonly Step[], letters: readonly Letter[]): Found | unde
 }
 
 /** Whether what is not found is nowhere. */
-function everybodyAsked({ trails: { order, stock }, log }: Evidence, legs: readonly Leg[]): boolean {
-  if ('why' in log || 'why' in stock || 'why' in order) return false;
+function everybodyAsked({ trails: { order, stock }, log, moving }: Evidence, legs: readonly Leg[]): boolean {
+  if (moving || 'why' in log || 'why' in stock || 'why' in order) return false;
   const { found } = log.answer;
   return (
     legs.every(({ topic }) => found.get(topic)?.complete && !found.get(topic)?.cut) &&
-    [order, stock].every(({ answer }) => !answer.factsIncomplete)
+    [order, stock].every(({ answer }) => !answer.factsIncomplete && !answer.heldIncomplete)
   );
 }
 

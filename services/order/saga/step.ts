@@ -28,7 +28,6 @@ export interface Step {
   readonly ahead: number;
   readonly attempts: number;
   readonly nextAttemptAt: Date | undefined;
-  readonly error: string;
   readonly traceId: string | undefined;
 }
 
@@ -41,7 +40,6 @@ const NOTHING = {
   ahead: 0,
   attempts: 0,
   nextAttemptAt: undefined,
-  error: '',
   traceId: undefined,
   state: SagaStepState.UNKNOWN,
 } as const;
@@ -122,6 +120,5 @@ export function heardAs(step: Step, { state, at, held }: HeardEvent): Step {
     ahead: held.ahead,
     attempts: held.attempts,
     nextAttemptAt: held.nextAttemptAt && timestampDate(held.nextAttemptAt),
-    error: held.error,
   };
 }

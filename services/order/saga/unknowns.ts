@@ -8,9 +8,10 @@ export interface Unknown {
 }
 
 /** Everything that could not be asked. */
-export function unknownsOf({ log, trails }: Evidence): Unknown[] {
+export function unknownsOf({ log, trails, moving }: Evidence): Unknown[] {
   const { stock } = trails;
   return [
+    ...(moving ? [{ about: 'order', why: 'it changed while its events were looked for: ask again' }] : []),
     ...('why' in log
       ? [
           {
@@ -30,6 +31,11 @@ export function unknownsOf({ log, trails }: Evidence): Unknown[] {
     ...Object.entries(trails).flatMap(([party, trail]) =>
       'answer' in trail && trail.answer.factsIncomplete
         ? [{ about: `${party}'s outbox`, why: 'it is too long to be looked through as a whole' }]
+        : [],
+    ),
+    ...Object.entries(trails).flatMap(([party, trail]) =>
+      'answer' in trail && trail.answer.heldIncomplete
+        ? [{ about: party, why: 'it holds more events of this order than it tells: those that wait first' }]
         : [],
     ),
     ...removed(log),

@@ -22,7 +22,7 @@ export function wordsFor(awaited: Awaited, evidence: Evidence): Words {
 type Missing = Extract<Awaited, { missing: unknown }>;
 
 function ofStep(step: Step, letter: Letter | undefined, evidence: Evidence): Words {
-  const { leg, state, place, ahead, attempts, error, nextAttemptAt } = step;
+  const { leg, state, place, ahead, attempts, nextAttemptAt } = step;
   const { topic, toldBy } = leg;
   const group = leg.heardBy ?? toldBy;
   const handle = { topic, service: group, what: `${group} has to handle its ${topic}` };
@@ -46,13 +46,13 @@ function ofStep(step: Step, letter: Letter | undefined, evidence: Evidence): Wor
     case State.RETRYING:
       return {
         ...handle,
-        why: `it failed ${attempts} ${attempts === 1 ? 'time' : 'times'}: ${error || 'it is not said of what'}`,
-        next: `${group} tries again${nextAttemptAt ? ` at ${nextAttemptAt.toISOString()}` : ''}; what it fails of has to be mended`,
+        why: `it failed ${attempts} ${attempts === 1 ? 'time' : 'times'}`,
+        next: `${group} tries again${nextAttemptAt ? ` at ${nextAttemptAt.toISOString()}` : ''}; what it fails of has to be mended, and npm run doctor tells it`,
       };
     case State.IN_LINE:
       return {
         ...handle,
-        why: `it waits behind ${ahead} of its order, which failed ${attempts} times: ${error}`,
+        why: `it waits behind ${ahead} of its order, which failed ${attempts} times`,
         next: `${group} comes to it once the first is handled or a dead letter`,
       };
     case State.DEAD_LETTERED:
@@ -100,9 +100,7 @@ function ofDead({ leg, state }: Step, letter: Letter | undefined, { order }: Evi
     topic,
     service: '',
     what,
-    why: letter?.reason
-      ? `${group} gave up on it (${letter.reason}): ${letter.error}`
-      : `${group} gave up on it`,
+    why: letter?.reason ? `${group} gave up on it (${letter.reason})` : `${group} gave up on it`,
     next: place
       ? `you: npm run dlq -- show ${place}, mend the cause, npm run dlq -- redrive ${place}${gone}`
       : `you: npm run dlq -- list --topic ${topic} --group ${group}${gone}`,

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tradewind/messaging/v1/inspection.proto.
  */
 export const file_tradewind_messaging_v1_inspection: GenFile = /*@__PURE__*/
-  fileDesc("Cid0cmFkZXdpbmQvbWVzc2FnaW5nL3YxL2luc3BlY3Rpb24ucHJvdG8SFnRyYWRld2luZC5tZXNzYWdpbmcudjEi1QEKCUV2ZW50TmFtZRJmCgZzb3VyY2UYASABKAlCVrpIU7oBSwoQZXZlbnQuc291cmNlLm51bBIfbXVzdCBub3QgY29udGFpbiBOVUwgY2hhcmFjdGVycxoWIXRoaXMubWF0Y2hlcyhyJ1x4MDAnKXIDGOgHEmAKAmlkGAIgASgJQlS6SFG6AUcKDGV2ZW50LmlkLm51bBIfbXVzdCBub3QgY29udGFpbiBOVUwgY2hhcmFjdGVycxoWIXRoaXMubWF0Y2hlcyhyJ1x4MDAnKXIFEAEY6Aci9gEKD0dldFRyYWlsUmVxdWVzdBJiCgNrZXkYASABKAlCVbpIUroBSAoNdHJhaWwua2V5Lm51bBIfbXVzdCBub3QgY29udGFpbiBOVUwgY2hhcmFjdGVycxoWIXRoaXMubWF0Y2hlcyhyJ1x4MDAnKXIFEAEY/wESOwoGZXZlbnRzGAIgAygLMiEudHJhZGV3aW5kLm1lc3NhZ2luZy52MS5FdmVudE5hbWVCCLpIBZIBAhBkEkIKC2ZhY3RzX3NpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRukgOsgELIgcI/4LR/68HMgAisQEKEEdldFRyYWlsUmVzcG9uc2USDQoFZ3JvdXAYASABKAkSDQoFaGVhcnMYAiADKAkSMQoFaGVhcmQYAyADKAsyIi50cmFkZXdpbmQubWVzc2FnaW5nLnYxLkhlYXJkRXZlbnQSMgoFZmFjdHMYBCADKAsyIy50cmFkZXdpbmQubWVzc2FnaW5nLnYxLldhaXRpbmdGYWN0EhgKEGZhY3RzX2luY29tcGxldGUYBSABKAgixQEKCkhlYXJkRXZlbnQSDgoGc291cmNlGAEgASgJEgoKAmlkGAIgASgJEjEKBXN0YXRlGAMgASgOMiIudHJhZGV3aW5kLm1lc3NhZ2luZy52MS5FdmVudFN0YXRlEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZWRyaXZlGAUgASgJEi8KBGhlbGQYBiABKAsyIS50cmFkZXdpbmQubWVzc2FnaW5nLnYxLkhlbGRFdmVudCLUAQoJSGVsZEV2ZW50Eg0KBXRvcGljGAEgASgJEg0KBXBsYWNlGAIgASgJEi8KC2FwcGVuZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgt0cmFjZXBhcmVudBgEIAEoCRINCgVhaGVhZBgFIAEoBRIQCghhdHRlbXB0cxgGIAEoBRIzCg9uZXh0X2F0dGVtcHRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAggASgJIm0KC1dhaXRpbmdGYWN0EgoKAmlkGAEgASgJEg0KBXRvcGljGAIgASgJEi4KCndyaXR0ZW5fYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3RyYWNlcGFyZW50GAQgASgJKokBCgpFdmVudFN0YXRlEhsKF0VWRU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTRVZFTlRfU1RBVEVfSEFORExFRBABEhQKEEVWRU5UX1NUQVRFX0hFTEQQAhIUChBFVkVOVF9TVEFURV9ERUFEEAMSGQoVRVZFTlRfU1RBVEVfRElTQ0FSREVEEAQydwoRSW5zcGVjdGlvblNlcnZpY2USYgoIR2V0VHJhaWwSJy50cmFkZXdpbmQubWVzc2FnaW5nLnYxLkdldFRyYWlsUmVxdWVzdBooLnRyYWRld2luZC5tZXNzYWdpbmcudjEuR2V0VHJhaWxSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Cid0cmFkZXdpbmQvbWVzc2FnaW5nL3YxL2luc3BlY3Rpb24ucHJvdG8SFnRyYWRld2luZC5tZXNzYWdpbmcudjEi1QEKCUV2ZW50TmFtZRJmCgZzb3VyY2UYASABKAlCVrpIU7oBSwoQZXZlbnQuc291cmNlLm51bBIfbXVzdCBub3QgY29udGFpbiBOVUwgY2hhcmFjdGVycxoWIXRoaXMubWF0Y2hlcyhyJ1x4MDAnKXIDGOgHEmAKAmlkGAIgASgJQlS6SFG6AUcKDGV2ZW50LmlkLm51bBIfbXVzdCBub3QgY29udGFpbiBOVUwgY2hhcmFjdGVycxoWIXRoaXMubWF0Y2hlcyhyJ1x4MDAnKXIFEAEY6Aci9gEKD0dldFRyYWlsUmVxdWVzdBJiCgNrZXkYASABKAlCVbpIUroBSAoNdHJhaWwua2V5Lm51bBIfbXVzdCBub3QgY29udGFpbiBOVUwgY2hhcmFjdGVycxoWIXRoaXMubWF0Y2hlcyhyJ1x4MDAnKXIFEAEY/wESOwoGZXZlbnRzGAIgAygLMiEudHJhZGV3aW5kLm1lc3NhZ2luZy52MS5FdmVudE5hbWVCCLpIBZIBAhBkEkIKC2ZhY3RzX3NpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRukgOsgELIgcI/4LR/68HMgAiygEKEEdldFRyYWlsUmVzcG9uc2USDQoFZ3JvdXAYASABKAkSDQoFaGVhcnMYAiADKAkSMQoFaGVhcmQYAyADKAsyIi50cmFkZXdpbmQubWVzc2FnaW5nLnYxLkhlYXJkRXZlbnQSMgoFZmFjdHMYBCADKAsyIy50cmFkZXdpbmQubWVzc2FnaW5nLnYxLldhaXRpbmdGYWN0EhgKEGZhY3RzX2luY29tcGxldGUYBSABKAgSFwoPaGVsZF9pbmNvbXBsZXRlGAYgASgIIsUBCgpIZWFyZEV2ZW50Eg4KBnNvdXJjZRgBIAEoCRIKCgJpZBgCIAEoCRIxCgVzdGF0ZRgDIAEoDjIiLnRyYWRld2luZC5tZXNzYWdpbmcudjEuRXZlbnRTdGF0ZRImCgJhdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcmVkcml2ZRgFIAEoCRIvCgRoZWxkGAYgASgLMiEudHJhZGV3aW5kLm1lc3NhZ2luZy52MS5IZWxkRXZlbnQixQEKCUhlbGRFdmVudBINCgV0b3BpYxgBIAEoCRINCgVwbGFjZRgCIAEoCRIvCgthcHBlbmRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLdHJhY2VwYXJlbnQYBCABKAkSDQoFYWhlYWQYBSABKAUSEAoIYXR0ZW1wdHMYBiABKAUSMwoPbmV4dF9hdHRlbXB0X2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJtCgtXYWl0aW5nRmFjdBIKCgJpZBgBIAEoCRINCgV0b3BpYxgCIAEoCRIuCgp3cml0dGVuX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgt0cmFjZXBhcmVudBgEIAEoCSqJAQoKRXZlbnRTdGF0ZRIbChdFVkVOVF9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0VWRU5UX1NUQVRFX0hBTkRMRUQQARIUChBFVkVOVF9TVEFURV9IRUxEEAISFAoQRVZFTlRfU1RBVEVfREVBRBADEhkKFUVWRU5UX1NUQVRFX0RJU0NBUkRFRBAEMncKEUluc3BlY3Rpb25TZXJ2aWNlEmIKCEdldFRyYWlsEicudHJhZGV3aW5kLm1lc3NhZ2luZy52MS5HZXRUcmFpbFJlcXVlc3QaKC50cmFkZXdpbmQubWVzc2FnaW5nLnYxLkdldFRyYWlsUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * EventName is an event as consumer groups know it.
@@ -118,6 +118,13 @@ export type GetTrailResponse = Message<"tradewind.messaging.v1.GetTrailResponse"
    * @generated from field: bool facts_incomplete = 5;
    */
   factsIncomplete: boolean;
+
+  /**
+   * It holds more events of the key than it tells: of each topic the first 100 are told, and those that were asked for by name.
+   *
+   * @generated from field: bool held_incomplete = 6;
+   */
+  heldIncomplete: boolean;
 };
 
 /**
@@ -218,7 +225,7 @@ export type HeldEvent = Message<"tradewind.messaging.v1.HeldEvent"> & {
   traceparent: string;
 
   /**
-   * Events of the line that come first.
+   * Events of the line that come first, counted to 100.
    *
    * @generated from field: int32 ahead = 5;
    */
@@ -237,13 +244,6 @@ export type HeldEvent = Message<"tradewind.messaging.v1.HeldEvent"> & {
    * @generated from field: google.protobuf.Timestamp next_attempt_at = 7;
    */
   nextAttemptAt?: Timestamp | undefined;
-
-  /**
-   * The error of the last attempt, in one line; empty before the first.
-   *
-   * @generated from field: string error = 8;
-   */
-  error: string;
 };
 
 /**
@@ -358,7 +358,8 @@ export const EventStateSchema: GenEnum<EventState> = /*@__PURE__*/
 export const InspectionService: GenService<{
   /**
    * GetTrail tells what a service knows of the events of one key: what became of those that it heard, which of them are in retry, and
-   * which of its own facts have not left yet. It tells no payloads.
+   * which of its own facts have not left yet. It tells no payloads, and no words of errors, which may quote them: npm run doctor has those.
+   * It looks for a few callers at a time: RESOURCE_EXHAUSTED when there are too many, ask again.
    *
    * @generated from rpc tradewind.messaging.v1.InspectionService.GetTrail
    */

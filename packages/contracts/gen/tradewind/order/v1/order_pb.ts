@@ -654,6 +654,7 @@ export const OrderService: GenService<{
   /**
    * GetSaga tells an order's whole way: each event, where it is, what is awaited and from whom, how late that is. It answers also while
    * other services or the event log are away, from what is left, and says what could not be asked. NOT_FOUND as for GetOrder.
+   * It looks for a few callers at a time: RESOURCE_EXHAUSTED when there are too many, ask again.
    *
    * @generated from rpc tradewind.order.v1.OrderService.GetSaga
    */

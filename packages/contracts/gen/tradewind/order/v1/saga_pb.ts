@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tradewind/order/v1/saga.proto.
  */
 export const file_tradewind_order_v1_saga: GenFile = /*@__PURE__*/
-  fileDesc("Ch10cmFkZXdpbmQvb3JkZXIvdjEvc2FnYS5wcm90bxISdHJhZGV3aW5kLm9yZGVyLnYxIqAECghTYWdhU3RlcBINCgV0b3BpYxgBIAEoCRIPCgd0b2xkX2J5GAIgASgJEhAKCGhlYXJkX2J5GAMgASgJEjAKBXN0YXRlGAQgASgOMiEudHJhZGV3aW5kLm9yZGVyLnYxLlNhZ2FTdGVwU3RhdGUSEAoIZXZlbnRfaWQYBSABKAkSDQoFcGxhY2UYBiABKAkSLgoKd3JpdHRlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYXBwZW5kZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGhlYXJkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCglpbl9vdXRib3gYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoIb25fdG9waWMYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLaW5faGFuZGxpbmcYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFYWhlYWQYDSABKAMSEAoIYXR0ZW1wdHMYDiABKAUSMwoPbmV4dF9hdHRlbXB0X2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcnJvchgQIAEoCRIQCgh0cmFjZV9pZBgRIAEoCSKsAQoKU2FnYUF3YWl0cxINCgV0b3BpYxgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEgwKBHdoYXQYAyABKAkSCwoDd2h5GAQgASgJEgwKBG5leHQYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKB2xhdGVfYnkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i2AIKClNhZ2FMZXR0ZXISDQoFcGxhY2UYASABKAkSDQoFdG9waWMYAiABKAkSEAoIZXZlbnRfaWQYAyABKAkSDQoFZ3JvdXAYBCABKAkSMgoFc3RhdGUYBSABKA4yIy50cmFkZXdpbmQub3JkZXIudjEuU2FnYUxldHRlclN0YXRlEg4KBnJlYXNvbhgGIAEoCRINCgVlcnJvchgHIAEoCRIQCghhdHRlbXB0cxgIIAEoBRIxCg1maXJzdF9mYWlsdXJlGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X2ZhaWx1cmUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2FwcGVuZGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh0cmFjZV9pZBgMIAEoCSIpCgtTYWdhVW5rbm93bhINCgVhYm91dBgBIAEoCRILCgN3aHkYAiABKAkquwEKCVNhZ2FTdGF0ZRIaChZTQUdBX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU0FHQV9TVEFURV9TRVRUTEVEEAESFgoSU0FHQV9TVEFURV9XQUlUSU5HEAISFwoTU0FHQV9TVEFURV9SRVRSWUlORxADEhwKGFNBR0FfU1RBVEVfREVBRF9MRVRURVJFRBAEEhMKD1NBR0FfU1RBVEVfTE9TVBAFEhYKElNBR0FfU1RBVEVfVU5LTk9XThAGKtgCCg1TYWdhU3RlcFN0YXRlEh8KG1NBR0FfU1RFUF9TVEFURV9VTlNQRUNJRklFRBAAEh0KGVNBR0FfU1RFUF9TVEFURV9JTl9PVVRCT1gQARIcChhTQUdBX1NURVBfU1RBVEVfT05fVE9QSUMQAhIYChRTQUdBX1NURVBfU1RBVEVfUkVBRBADEhwKGFNBR0FfU1RFUF9TVEFURV9SRVRSWUlORxAEEhsKF1NBR0FfU1RFUF9TVEFURV9JTl9MSU5FEAUSIQodU0FHQV9TVEVQX1NUQVRFX0RFQURfTEVUVEVSRUQQBhIdChlTQUdBX1NURVBfU1RBVEVfRElTQ0FSREVEEAcSGwoXU0FHQV9TVEVQX1NUQVRFX0hBTkRMRUQQCBIYChRTQUdBX1NURVBfU1RBVEVfVE9MRBAJEhsKF1NBR0FfU1RFUF9TVEFURV9VTktOT1dOEAoq8QEKD1NhZ2FMZXR0ZXJTdGF0ZRIhCh1TQUdBX0xFVFRFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFlNBR0FfTEVUVEVSX1NUQVRFX09QRU4QARIfChtTQUdBX0xFVFRFUl9TVEFURV9TRU5UX0JBQ0sQAhIeChpTQUdBX0xFVFRFUl9TVEFURV9SRVRSWUlORxADEh4KGlNBR0FfTEVUVEVSX1NUQVRFX1JFRFJJVkVOEAQSHwobU0FHQV9MRVRURVJfU1RBVEVfRElTQ0FSREVEEAUSHQoZU0FHQV9MRVRURVJfU1RBVEVfVU5LTk9XThAGYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch10cmFkZXdpbmQvb3JkZXIvdjEvc2FnYS5wcm90bxISdHJhZGV3aW5kLm9yZGVyLnYxIpEECghTYWdhU3RlcBINCgV0b3BpYxgBIAEoCRIPCgd0b2xkX2J5GAIgASgJEhAKCGhlYXJkX2J5GAMgASgJEjAKBXN0YXRlGAQgASgOMiEudHJhZGV3aW5kLm9yZGVyLnYxLlNhZ2FTdGVwU3RhdGUSEAoIZXZlbnRfaWQYBSABKAkSDQoFcGxhY2UYBiABKAkSLgoKd3JpdHRlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYXBwZW5kZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGhlYXJkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCglpbl9vdXRib3gYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoIb25fdG9waWMYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLaW5faGFuZGxpbmcYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFYWhlYWQYDSABKAMSEAoIYXR0ZW1wdHMYDiABKAUSMwoPbmV4dF9hdHRlbXB0X2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh0cmFjZV9pZBgQIAEoCSKsAQoKU2FnYUF3YWl0cxINCgV0b3BpYxgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEgwKBHdoYXQYAyABKAkSCwoDd2h5GAQgASgJEgwKBG5leHQYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKB2xhdGVfYnkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iyQIKClNhZ2FMZXR0ZXISDQoFcGxhY2UYASABKAkSDQoFdG9waWMYAiABKAkSEAoIZXZlbnRfaWQYAyABKAkSDQoFZ3JvdXAYBCABKAkSMgoFc3RhdGUYBSABKA4yIy50cmFkZXdpbmQub3JkZXIudjEuU2FnYUxldHRlclN0YXRlEg4KBnJlYXNvbhgGIAEoCRIQCghhdHRlbXB0cxgHIAEoBRIxCg1maXJzdF9mYWlsdXJlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X2ZhaWx1cmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2FwcGVuZGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh0cmFjZV9pZBgLIAEoCSIpCgtTYWdhVW5rbm93bhINCgVhYm91dBgBIAEoCRILCgN3aHkYAiABKAkquwEKCVNhZ2FTdGF0ZRIaChZTQUdBX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU0FHQV9TVEFURV9TRVRUTEVEEAESFgoSU0FHQV9TVEFURV9XQUlUSU5HEAISFwoTU0FHQV9TVEFURV9SRVRSWUlORxADEhwKGFNBR0FfU1RBVEVfREVBRF9MRVRURVJFRBAEEhMKD1NBR0FfU1RBVEVfTE9TVBAFEhYKElNBR0FfU1RBVEVfVU5LTk9XThAGKtgCCg1TYWdhU3RlcFN0YXRlEh8KG1NBR0FfU1RFUF9TVEFURV9VTlNQRUNJRklFRBAAEh0KGVNBR0FfU1RFUF9TVEFURV9JTl9PVVRCT1gQARIcChhTQUdBX1NURVBfU1RBVEVfT05fVE9QSUMQAhIYChRTQUdBX1NURVBfU1RBVEVfUkVBRBADEhwKGFNBR0FfU1RFUF9TVEFURV9SRVRSWUlORxAEEhsKF1NBR0FfU1RFUF9TVEFURV9JTl9MSU5FEAUSIQodU0FHQV9TVEVQX1NUQVRFX0RFQURfTEVUVEVSRUQQBhIdChlTQUdBX1NURVBfU1RBVEVfRElTQ0FSREVEEAcSGwoXU0FHQV9TVEVQX1NUQVRFX0hBTkRMRUQQCBIYChRTQUdBX1NURVBfU1RBVEVfVE9MRBAJEhsKF1NBR0FfU1RFUF9TVEFURV9VTktOT1dOEAoq8QEKD1NhZ2FMZXR0ZXJTdGF0ZRIhCh1TQUdBX0xFVFRFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFlNBR0FfTEVUVEVSX1NUQVRFX09QRU4QARIfChtTQUdBX0xFVFRFUl9TVEFURV9TRU5UX0JBQ0sQAhIeChpTQUdBX0xFVFRFUl9TVEFURV9SRVRSWUlORxADEh4KGlNBR0FfTEVUVEVSX1NUQVRFX1JFRFJJVkVOEAQSHwobU0FHQV9MRVRURVJfU1RBVEVfRElTQ0FSREVEEAUSHQoZU0FHQV9MRVRURVJfU1RBVEVfVU5LTk9XThAGYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * SagaStep is one event of a saga, on its way from the service that told it to the one that has to hear it.
@@ -126,16 +126,9 @@ export type SagaStep = Message<"tradewind.order.v1.SagaStep"> & {
   nextAttemptAt?: Timestamp | undefined;
 
   /**
-   * What the last attempt failed of, in one line.
-   *
-   * @generated from field: string error = 16;
-   */
-  error: string;
-
-  /**
    * Of its trace, 32 hexadecimal digits; empty when it is not traced.
    *
-   * @generated from field: string trace_id = 17;
+   * @generated from field: string trace_id = 16;
    */
   traceId: string;
 };
@@ -211,7 +204,8 @@ export const SagaAwaitsSchema: GenMessage<SagaAwaits> = /*@__PURE__*/
   messageDesc(file_tradewind_order_v1_saga, 1);
 
 /**
- * SagaLetter is the newest dead letter of one event of a saga.
+ * SagaLetter is the newest dead letter of one event of a saga. Its error is not told, for its words may quote what is nobody's business:
+ * `npm run dlq -- show <place>` has them.
  *
  * @generated from message tradewind.order.v1.SagaLetter
  */
@@ -259,44 +253,37 @@ export type SagaLetter = Message<"tradewind.order.v1.SagaLetter"> & {
   reason: string;
 
   /**
-   * The last error, in one line.
-   *
-   * @generated from field: string error = 7;
-   */
-  error: string;
-
-  /**
    * Failed attempts.
    *
-   * @generated from field: int32 attempts = 8;
+   * @generated from field: int32 attempts = 7;
    */
   attempts: number;
 
   /**
    * When it failed first.
    *
-   * @generated from field: google.protobuf.Timestamp first_failure = 9;
+   * @generated from field: google.protobuf.Timestamp first_failure = 8;
    */
   firstFailure?: Timestamp | undefined;
 
   /**
    * When it failed last.
    *
-   * @generated from field: google.protobuf.Timestamp last_failure = 10;
+   * @generated from field: google.protobuf.Timestamp last_failure = 9;
    */
   lastFailure?: Timestamp | undefined;
 
   /**
    * When the log took the letter.
    *
-   * @generated from field: google.protobuf.Timestamp appended_at = 11;
+   * @generated from field: google.protobuf.Timestamp appended_at = 10;
    */
   appendedAt?: Timestamp | undefined;
 
   /**
    * Of its trace, 32 hexadecimal digits; empty when it is not traced.
    *
-   * @generated from field: string trace_id = 12;
+   * @generated from field: string trace_id = 11;
    */
   traceId: string;
 };
