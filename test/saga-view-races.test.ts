@@ -16,6 +16,8 @@ import { serve } from '@tradewind/rpc/serve';
 import { createLogger } from '@tradewind/telemetry/logger';
 import { append, recordOf, recordsOf } from '@tradewind/testing/events';
 import { startService } from '@tradewind/testing/service';
+import { Client } from 'pg';
+import { v7 } from 'uuid';
 import { afterEach, expect, test } from 'vitest';
 import { service as orderService } from '../services/order/service.ts';
 import { shown } from './saga-view.ts';
@@ -60,6 +62,9 @@ async function startScripted(answer: Answer, env: Record<string, string> = {}) {
   return { order, orders, id, view };
 }
 
+/** Longer than any test. */
+const PATIENT = { STOCK_TIMEOUT: '1m' };
+
 const handled = ({ events }: GetTrailRequest): NonNullable<Trail['heard']> =>
   events.map(({ source, id }) => ({
     source,
@@ -95,6 +100,28 @@ test('two looks that agree: it is lost; with more held than stock tells, that is
   expect(await view()).toMatchObject({ state: 'LOST', unknown: [] });
   heldIncomplete = true;
   expect(await view()).toMatchObject({ state: 'UNKNOWN', unknown: ['stock'] });
+});
+
+test("the log's and stock's clocks are a minute behind: what they have of the order is found, and not lost", async () => {
+  const { order, id, view } = await startScripted(async (question) => ({
+    group: 'stock',
+    heard: handled(question),
+  }));
+  const minuteAgo = new Date(Date.now() - 60_000).toISOString();
+  const answer = (orderId: string) => {
+    const { headers, ...record } = recordOf(StockReservedSchema, { orderId });
+    return { ...record, headers: { ...headers, ce_time: minuteAgo } };
+  };
+  await append(order.log, answer(id), ...Array.from({ length: 6_000 }, () => answer(v7())));
+  await using log = new AsyncDisposableStack();
+  const client = new Client({ connectionString: order.logUrl });
+  await client.connect();
+  log.defer(() => client.end());
+  await client.query(`UPDATE event_log.record SET appended_at = appended_at - interval '1 min'`);
+  expect(await view()).toMatchObject({
+    state: 'WAITING',
+    ways: ['stock.reserved test → order: ON_TOPIC', 'order.created order → stock: HANDLED'],
+  });
 });
 
 test('an order that changes during the second look is not lost', async () => {
@@ -143,7 +170,7 @@ test('callers who leave take their questions along, and make room', async () => 
     left.push(gone);
     await gone;
     throw new ConnectError('gone', Code.Canceled);
-  });
+  }, PATIENT);
   const leaving = new AbortController();
   const calls = [
     orders.getSaga({ id }, { signal: leaving.signal }),

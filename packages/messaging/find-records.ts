@@ -37,7 +37,6 @@ export interface Search {
   readonly unlikely?: boolean;
   /** Records that are looked at, at most; 10,000 when left out. */
   readonly most?: number;
-  readonly signal?: AbortSignal;
 }
 
 /** What a search found, in the order of the offsets. */
@@ -62,10 +61,10 @@ const SLACK_MS = 10_000;
 
 /** Looks for records of a key near the times when they are to be expected, without reading the whole topic. */
 export async function findRecords(log: Readable, search: Search): Promise<Found> {
-  const { topic, key, from, most = MOST, signal } = search;
+  const { topic, key, from, most = MOST } = search;
   const bounds = await partitionOfKey(log, topic, key);
   if (!bounds) return { records: [], bounds, complete: true, cut: false };
-  const looks = await Promise.all(from.map((place) => offsetOf(log, bounds, place, signal)));
+  const looks = await Promise.all(from.map((place) => offsetOf(log, bounds, place)));
   const places = looks.map(({ offset }) => offset);
   const first = places[0] ?? bounds.start;
   const starts = [...new Set(places)].sort((a, b) => (a < b ? -1 : 1)).filter((place) => place >= first);
@@ -91,14 +90,13 @@ async function readOn(
   from: Position & Bounds,
   { search, budget, records }: { search: Search; budget: number; records: ReceivedRecord[] },
 ): Promise<{ next: bigint; enough: boolean }> {
-  const { key, until, unlikely, signal } = search;
+  const { key, until, unlikely } = search;
   let next = from.offset;
   const limit = from.offset + BigInt(budget);
   const end = limit < from.end ? limit : from.end;
   const spent = () => log.left !== undefined && log.left <= 0;
   if (spent()) return { next, enough: false };
   for await (const page of pagesOfKey(log, from, end, key)) {
-    signal?.throwIfAborted();
     records.push(...page.records);
     if (!page.last) break;
     next = page.last.offset + 1n;
@@ -115,7 +113,6 @@ async function offsetOf(
   log: Readable,
   bounds: Bounds,
   place: Date | bigint,
-  signal: AbortSignal | undefined,
 ): Promise<{ offset: bigint; sure: boolean }> {
   if (typeof place === 'bigint') {
     const within = place > bounds.start ? place : bounds.start;
@@ -124,7 +121,6 @@ async function offsetOf(
   const time = place.getTime() - SLACK_MS;
   let sure = true;
   const offset = await bisect(bounds, NEAR, async (from) => {
-    signal?.throwIfAborted();
     const [record] = await log.read({ ...bounds, offset: from }, 1);
     if (!record) return undefined;
     // Two clocks have to agree that it is too early: the log's, and that of whoever told it, which the times in question are by.
