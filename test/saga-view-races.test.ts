@@ -49,7 +49,7 @@ async function startScripted(answer: Answer, env: Record<string, string> = {}) {
       env: { STOCK_URL: stock.url, STOCK_TIMEOUT: '10s', SAGA_LATE_AFTER: '1ms', ...env },
     }),
   );
-  const orders = opening.use(createClient(OrderService, { baseUrl: order.url, timeoutMs: 20_000 })).call;
+  const orders = opening.use(createClient(OrderService, { baseUrl: order.url, timeoutMs: 60_000 })).call;
   const placed = await orders.createOrder({ lines: [{ productId: 1, quantity: 1, unitPrice: 100n }] });
   const id = placed.order?.id ?? '';
   await expect.poll(async () => (await recordsOf(order.log, 'order.created')).length).toBe(1);

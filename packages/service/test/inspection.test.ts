@@ -183,7 +183,7 @@ test('a few are answered at a time; others are asked to come again, and who leav
   );
   await expect
     .poll(async () => {
-      const { rows } = await lock.query(
+      const { rows } = await ledger.database.pool.query(
         `SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
       );
       return rows[0]?.waiting;
