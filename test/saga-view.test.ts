@@ -334,7 +334,7 @@ test('a dead letter is named, and so is what became of it: sent back, redriven, 
   });
   await mendShelf(saga.stock);
   await using _again = await restartStock(saga);
-  await saga.viewLike(first, {
+  const settled = await saga.viewLike(first, {
     state: 'SETTLED',
     awaits: undefined,
     ways: [
@@ -344,6 +344,16 @@ test('a dead letter is named, and so is what became of it: sent back, redriven, 
     ],
     letters: [{ place, state: 'REDRIVEN' }],
   });
+  // Time in retry and as a dead letter is no time on the topic.
+  const [created] = settled.steps;
+  const ms = ({ seconds = 0n, nanos = 0 }: { seconds?: bigint; nanos?: number } = {}) =>
+    Number(seconds) * 1_000 + nanos / 1e6;
+  expect(created?.firstFailedAt).toEqual(settled.deadLetters[0]?.firstFailure);
+  expect(ms(created?.onTopic) + ms(created?.inRetry)).toBeCloseTo(
+    ms(created?.heardAt) - ms(created?.appendedAt),
+    0,
+  );
+  expect(ms(created?.inRetry)).toBeGreaterThan(0);
 });
 
 test('garbage under the key of an order is a dead letter of its saga, with its trace, and in nobody’s way', async () => {

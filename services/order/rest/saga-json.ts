@@ -51,6 +51,7 @@ function stepJson(step: SagaStep) {
     heard_at: time(step.heardAt),
     in_outbox_ms: ms(step.inOutbox),
     on_topic_ms: ms(step.onTopic),
+    in_retry_ms: ms(step.inRetry),
     in_handling_ms: ms(step.inHandling),
     ahead: Number(step.ahead),
     attempts: step.attempts,

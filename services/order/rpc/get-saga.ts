@@ -27,7 +27,7 @@ const WAIT_MS = 1_000;
 
 /** Tells an order's whole way, from whatever answers: the own database, the event log, stock. */
 export function getSaga(
-  deps: Pick<ServiceDeps<SagaConfig>, 'database' | 'log' | 'scope' | 'config' | 'signal'>,
+  deps: Pick<ServiceDeps<SagaConfig>, 'database' | 'log' | 'scope' | 'config' | 'signal' | 'metrics'>,
 ): Handler<typeof OrderService.method.getSaga> {
   const { database, log, config } = deps;
   const askStock = stockInspector(deps);
@@ -48,12 +48,22 @@ export function getSaga(
 
 type AskStock = (question: Question, call: Call, signal: AbortSignal) => ReturnType<Sources['stock']>;
 
-function stockInspector({ scope, config }: Pick<ServiceDeps<SagaConfig>, 'scope' | 'config'>): AskStock {
+function stockInspector({
+  scope,
+  config,
+  metrics,
+}: Pick<ServiceDeps<SagaConfig>, 'scope' | 'config' | 'metrics'>): AskStock {
   const { STOCK_URL: baseUrl, STOCK_TIMEOUT: timeoutMs } = config;
   if (baseUrl === undefined) return async () => ({ why: 'STOCK_URL does not say where it is' });
   // Whoever asks about a saga asks because something is away: that is an answer, and nothing to wait for.
   const client = scope.use(
-    createClient(InspectionService, { baseUrl, timeoutMs, waitMs: timeoutMs / 4, retry: { attempts: 1 } }),
+    createClient(InspectionService, {
+      baseUrl,
+      timeoutMs,
+      waitMs: timeoutMs / 4,
+      retry: { attempts: 1 },
+      metrics,
+    }),
   );
   const getTrail = async (question: Question, call: Call, signal: AbortSignal) => {
     try {

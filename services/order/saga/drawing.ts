@@ -74,10 +74,11 @@ function stepLines(saga: Saga): string[] {
   ];
 }
 
-function timesOf({ inOutbox, onTopic, inHandling }: SagaStep): string[] {
+function timesOf({ inOutbox, onTopic, inRetry, inHandling }: SagaStep): string[] {
   return [
     ...(inOutbox ? [`outbox ${spanText(durationMs(inOutbox))}`] : []),
     ...(onTopic ? [`topic ${spanText(durationMs(onTopic))}`] : []),
+    ...(inRetry ? [`failing ${spanText(durationMs(inRetry))}`] : []),
     ...(inHandling ? [`handled in ${spanText(durationMs(inHandling))}`] : []),
   ];
 }
@@ -109,7 +110,9 @@ function barOf(step: SagaStep, start: number, end: number, { observedAt }: Saga)
   const [written, appended, heard] = [msOf(step.writtenAt), msOf(step.appendedAt), msOf(step.heardAt)];
   const { state } = step;
   fill(written, appended ?? now, marks.outbox);
-  fill(appended, heard ?? (state === State.ON_TOPIC ? now : appended), marks.topic);
+  const failed = msOf(step.firstFailedAt);
+  fill(appended, failed ?? heard ?? (state === State.ON_TOPIC ? now : appended), marks.topic);
+  fill(failed, heard, marks.retry);
   if (state === State.HANDLED)
     fill(heard, heard && heard + (step.inHandling ? durationMs(step.inHandling) : 0), marks.handling);
   else if (state === State.DEAD_LETTERED || state === State.DISCARDED) fill(heard, now, marks.dead);

@@ -40,7 +40,13 @@ export function sagaMessage(evidence: Evidence, lateAfterMs: number): MessageIni
         ...span('lateBy', lateMs),
       },
     }),
-    steps: steps.map((step) => stepMessage(step, handlingMs(step, steps), order.now)),
+    steps: steps.map((step) =>
+      stepMessage(step, {
+        handledInMs: handlingMs(step, steps),
+        failedAt: failedAt(step, letters),
+        now: order.now,
+      }),
+    ),
     deadLetters: letters.map(letterMessage),
     unknowns: unknownsOf(evidence),
   };
@@ -56,10 +62,23 @@ function settledAtOf({ order }: Evidence, steps: readonly Step[]): Date | undefi
   return outcome?.writtenAt ?? order.updatedAt;
 }
 
+/** Its dead letters know when the group failed at it first. */
+function failedAt({ id, leg }: Step, letters: readonly Letter[]): Date | undefined {
+  const times = letters
+    .filter((letter) => letter.id === id && letter.group === leg.heardBy)
+    .flatMap(({ firstFailure }) => firstFailure ?? []);
+  return times.sort((a, b) => a.getTime() - b.getTime())[0];
+}
+
+interface Times {
+  readonly handledInMs: number | undefined;
+  readonly failedAt: Date | undefined;
+  readonly now: Date;
+}
+
 function stepMessage(
   step: Step,
-  handledInMs: number | undefined,
-  now: Date,
+  { handledInMs, failedAt: failed, now }: Times,
 ): MessageInitShape<typeof SagaStepSchema> {
   const { leg, state, id, place, writtenAt, appendedAt, heardAt, ahead, nextAttemptAt } = step;
   const leftAt = appendedAt ?? (state === State.IN_OUTBOX ? now : undefined);
@@ -75,7 +94,9 @@ function stepMessage(
     ...stamp('appendedAt', appendedAt),
     ...stamp('heardAt', heardAt),
     ...span('inOutbox', between(writtenAt, leftAt)),
-    ...span('onTopic', between(appendedAt, heardAt ?? (waits ? now : undefined))),
+    ...stamp('firstFailedAt', failed),
+    ...span('onTopic', between(appendedAt, failed ?? heardAt ?? (waits ? now : undefined))),
+    ...span('inRetry', between(failed, heardAt)),
     ...span('inHandling', handledInMs),
     ahead: BigInt(ahead),
     attempts: step.attempts,
