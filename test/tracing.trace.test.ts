@@ -301,6 +301,7 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
         expect.objectContaining({ traceId: process.traceId, spanId: process.spanId }),
       );
       expect(batch.tags['messaging.batch.message_count']).toBeGreaterThan(1);
+      expect(process.tags['messaging.batch.message_count']).toBe(batch.tags['messaging.batch.message_count']);
       expect(trace.spans.filter(({ parentId }) => parentId === batch.spanId).map(({ name }) => name)).toEqual(
         expect.arrayContaining(['BEGIN', 'INSERT inbox', 'COMMIT']),
       );

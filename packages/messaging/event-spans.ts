@@ -168,6 +168,7 @@ export class EventSpans {
       'messaging.batch.message_count': spans.length,
       'messaging.consumer.group.name': group,
     };
+    for (const span of spans) span?.set('messaging.batch.message_count', spans.length);
     try {
       return await shared('process batch', SCOPE, spans, attributes, work);
     } catch (error) {
