@@ -1,4 +1,4 @@
-import type { Attributes, Context, Link, SpanKind } from '@opentelemetry/api';
+import { type Attributes, type Context, type Link, ROOT_CONTEXT, SpanKind } from '@opentelemetry/api';
 import {
   AlwaysOffSampler,
   AlwaysOnSampler,
@@ -28,6 +28,14 @@ export function samplerOf(name: SamplerName, ratio: number): Sampler {
     },
     toString: () => `${head.toString()}, and failures`,
   };
+}
+
+/** Whether a trace that begins here is recorded. Asked before anything is made of a span, for most may be none. */
+export function headDecision(name: SamplerName, ratio: number): (traceId: string) => boolean {
+  const head = headOf(name, ratio);
+  return (traceId) =>
+    head.shouldSample(ROOT_CONTEXT, traceId, '', SpanKind.INTERNAL, {}, []).decision ===
+    SamplingDecision.RECORD_AND_SAMPLED;
 }
 
 function headOf(name: SamplerName, ratio: number): Sampler {

@@ -65,15 +65,20 @@ export class Span {
     this.#parent = parent ?? undefined;
     this.#startedAt = options.startTime ?? epochMs();
     const how = tracing();
-    if (how?.exports && !never && (must || !this.#parent || !how.parentBased || isSampled(this.#parent))) {
-      this.#sdk = this.#start(must);
+    const traceId = this.#parent?.traceId ?? newTraceId();
+    const asked = this.#parent ? !how?.parentBased || isSampled(this.#parent) : how?.samples(traceId);
+    if (how?.exports && !never && (must || asked)) {
+      // Of a trace that begins here it is decided already.
+      this.#sdk = this.#parent
+        ? this.#start(must)
+        : ids.begin({ traceId, spanId: newSpanId() }, () => this.#start(true));
       this.#context = this.#sdk.spanContext();
     } else if (this.#parent && !how?.exports) {
       // Who records nothing passes on what it was given, so that others still see one trace.
       this.#context = this.#parent;
     } else {
       this.#context = {
-        traceId: this.#parent?.traceId ?? newTraceId(),
+        traceId,
         spanId: newSpanId(),
         traceFlags: TraceFlags.NONE,
         ...(this.#parent?.traceState && { traceState: this.#parent.traceState }),

@@ -38,7 +38,12 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const name = exporterOf(options);
   if (name === 'none') {
     await propagate();
-    traceWith({ exports: false, parentBased: true, tracerOf: (scope) => trace.getTracer(scope) });
+    traceWith({
+      exports: false,
+      parentBased: true,
+      samples: () => false,
+      tracerOf: (scope) => trace.getTracer(scope),
+    });
     logger.info({ exporter: 'none' }, 'tracing: ids only, nothing is recorded');
     return {
       exporter: name,
@@ -57,11 +62,13 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     else logger.info(about, 'tracing: spans are exported again');
   });
   const { startSdk } = await import('./sdk.ts');
+  const { headDecision } = await import('./sampling.ts');
   const sdk = startSdk(options, watched);
   const { sampler = 'parentbased_always_on' } = options;
   traceWith({
     exports: true,
     parentBased: sampler.startsWith('parentbased_'),
+    samples: headDecision(sampler, options.ratio ?? 1),
     tracerOf: tracersOf(options.version),
   });
   const wrong = await check();

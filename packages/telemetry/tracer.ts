@@ -7,6 +7,8 @@ export interface Tracing {
   readonly exports: boolean;
   /** Whether work below a span that is not recorded never is. */
   readonly parentBased: boolean;
+  /** Whether a trace that begins here is recorded. */
+  readonly samples: (traceId: string) => boolean;
   readonly tracerOf: (scope: string) => Tracer;
 }
 
