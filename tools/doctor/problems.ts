@@ -53,13 +53,15 @@ function databaseProblem({ service, why }: DatabaseReport): Problem {
   };
 }
 
-function processProblems({ name, url, status, dependencies, why }: ProcessReport): Problem[] {
+function processProblems({ name, url, status, dependencies, why, pid, alive }: ProcessReport): Problem[] {
   if (status === 'no answer')
     return [
       {
         about: 'process',
         what: `${name} does not answer at ${url}: ${why}`,
-        next: `you: start it (npm start), or say by ${name.toUpperCase()}_PORT where it is`,
+        next: alive
+          ? `you: it runs (pid ${pid}) and does not answer: look at its log, and end it if it hangs; npm start starts it again`
+          : `you: start it (npm start), or say by ${name.toUpperCase()}_PORT where it is`,
       },
     ];
   if (status === 'ended')

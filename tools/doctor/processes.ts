@@ -20,8 +20,8 @@ export async function lookAtProcesses(
   ];
   const asked = await Promise.all(
     addresses.map(async ([name, url]): Promise<ProcessReport> => {
-      const pid = processes.find((process) => process.name === name || process.name === `${name} serve`)?.pid;
-      const base = { name, url, ...(pid !== undefined && { pid }) };
+      const noted = processes.find((process) => process.name === name || process.name === `${name} serve`);
+      const base = { name, url, ...(noted && { pid: noted.pid, alive: noted.alive }) };
       const health = await ask(limitMs, () => healthOf(url, limitMs));
       if ('why' in health) return { ...base, status: 'no answer', dependencies: {}, why: health.why };
       return { ...base, ...health.answer };

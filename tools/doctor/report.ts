@@ -33,6 +33,8 @@ export interface ProcessReport {
   readonly status: 'ready' | 'degraded' | 'unavailable' | 'no answer' | 'runs' | 'ended';
   readonly url?: string;
   readonly pid?: number;
+  /** Whether the process that the starter noted still runs, answer or not. */
+  readonly alive?: boolean;
   /** `ok`, or what is wrong, by dependency. */
   readonly dependencies: Readonly<Record<string, string>>;
   /** Why there was no answer. */

@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
 import { StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { topicOf } from '@tradewind/messaging/contract';
@@ -14,6 +17,7 @@ import { service as stockService } from '../../services/stock/service.ts';
 import { parseDoctor } from '../doctor/command-line.ts';
 import type { DoctorReport } from '../doctor/report.ts';
 import { UsageError } from '../load/command-line.ts';
+import { identify } from '../start/identity.ts';
 import { type Ended, type Environment, runTool } from './tool-process.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -281,6 +285,26 @@ test.for([
     what: expect.stringContaining(`order does not answer at http://127.0.0.1:${refused}`),
     next: expect.stringContaining('ORDER_PORT'),
   });
+});
+
+test('a process that runs and does not answer is not to be started; what the log can not tell is unknown, not none', async () => {
+  const silent = createServer(() => undefined);
+  scope.defer(() => void silent.close());
+  await new Promise<void>((resolve) => {
+    silent.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = silent.address() as AddressInfo;
+  const dataDir = await mkdtemp(join(tmpdir(), 'doctor-'));
+  scope.defer(() => rm(dataDir, { recursive: true, force: true }));
+  const me = identify(process.pid);
+  const state = { starter: me, ports: { stock: port }, processes: [{ ...me, name: 'stock' }] };
+  await writeFile(join(dataDir, 'running.json'), JSON.stringify(state));
+  const refused = String(await freePort());
+  const ports = { PRODUCT_PORT: refused, ORDER_PORT: refused, TRADEWIND_POSTGRES_PORT: refused };
+  const { out } = await runTool('doctor', ['--data', dataDir, '--patience', '500ms'], ports);
+  expect(out).toMatch(new RegExp(`stock does not answer.*\\n.*it runs \\(pid ${process.pid}\\)`));
+  expect(out).toMatch(/order does not answer.*\n.*start it/);
+  expect(out).toMatch(/dead letters that wait for somebody\n +unknown/);
 });
 
 test('another process may be named, and what is none of ours is not taken for one', async () => {
