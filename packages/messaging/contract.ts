@@ -9,6 +9,8 @@ export interface Topic {
   readonly keyField: string;
   /** Milliseconds that records are kept at least; null for ever. */
   readonly retentionMs: number | null;
+  /** Events are written with lowerCamelCase names instead of proto field names. */
+  readonly lowerCamelCase: boolean;
 }
 
 const WEEK_MS = 7 * 24 * 3600_000;
@@ -22,13 +24,14 @@ export function topicOf(schema: DescMessage): Topic {
   if (known) return known;
   if (!hasOption(schema, topicOption))
     throw new Error(`${schema.typeName} names no topic: it is not an event`);
-  const { name, key, retention, keepForEver } = getOption(schema, topicOption);
+  const { name, key, retention, keepForEver, lowerCamelCase } = getOption(schema, topicOption);
   const field = schema.fields.find((candidate) => candidate.name === key);
   if (!field) throw new Error(`${schema.typeName} has no field ${key}, which its topic names as the key`);
   const topic: Topic = {
     name,
     keyField: field.localName,
     retentionMs: keepForEver ? null : retention ? Number(retention.seconds) * 1000 : WEEK_MS,
+    lowerCamelCase,
   };
   topics.set(schema, topic);
   return topic;

@@ -64,8 +64,11 @@ export function factOf<Desc extends DescMessage>(
   const result = validator.validate(schema, message);
   if (result.kind !== 'valid')
     throw new Error(`${schema.typeName} breaks its contract: ${String(result.error)}`);
-  const { name, keyField } = topicOf(schema);
-  const text = toJsonString(schema, message, { useProtoFieldName: true, alwaysEmitImplicit: true });
+  const { name, keyField, lowerCamelCase } = topicOf(schema);
+  const text = toJsonString(schema, message, {
+    useProtoFieldName: !lowerCamelCase,
+    alwaysEmitImplicit: true,
+  });
   if (HALF_PAIR.test(text)) throw new Error(`${schema.typeName} has text that is not Unicode`);
   const id = uniqueId();
   const key = String((message as Record<string, unknown>)[keyField]);

@@ -5,6 +5,7 @@ import {
   OrderedLineSchema,
 } from '@tradewind/contracts/order/v1/events';
 import { ProductCreatedSchema } from '@tradewind/contracts/product/v1/events';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { topicOf, topicSpecs } from '@tradewind/messaging/contract';
 import { contextOf, decodeEvent, factOf } from '@tradewind/messaging/event';
@@ -26,13 +27,41 @@ test('name, key and retention of a topic come from the contract', () => {
     name: 'order.created',
     keyField: 'orderId',
     retentionMs: 7 * 24 * 3600_000,
+    lowerCamelCase: false,
   });
   expect(topicOf(ProductCreatedSchema)).toEqual({
     name: 'product.created',
     keyField: 'productId',
     retentionMs: null,
+    lowerCamelCase: false,
   });
   expect(() => topicOf(OrderedLineSchema)).toThrow('tradewind.order.v1.OrderedLine names no topic');
+});
+
+test('a topic may be written with lowerCamelCase names; both are read', () => {
+  const { payload, key } = factOf(RatedSchema, {
+    subject: 'flight-of-the-gopher',
+    about: { case: 'talkId', value: 'flight-of-the-gopher' },
+    value: 5,
+  });
+  expect(key).toBe('flight-of-the-gopher');
+  expect(JSON.parse(Buffer.from(payload).toString())).toMatchObject({
+    talkId: 'flight-of-the-gopher',
+    value: 5,
+  });
+  for (const text of ['{"talkId":"t","value":5}', '{"talk_id":"t","value":5}'])
+    expect(decodeEvent(RatedSchema, record(text))).toMatchObject({ about: { value: 't' }, subject: '' });
+  for (const wrong of [
+    '{"value":5}',
+    '{"talkId":"t","value":6}',
+    '{"talkId":"t","value":3.5}',
+    '{"talkId":"a/b","value":3}',
+    '{"talkId":"t","productId":1,"value":5}',
+    '{"talkId":"t","subject":"other","value":5}',
+    '{"productId":1,"subject":"product/2","value":5}',
+  ])
+    expect(() => decodeEvent(RatedSchema, record(wrong)), wrong).toThrow();
+  expect(decodeEvent(RatedSchema, record('{"productId":1,"subject":"product/1","value":5}')).value).toBe(5);
 });
 
 test('a service gets its topics, the dead-letter topics of what it hears, and its redrive topic', () => {

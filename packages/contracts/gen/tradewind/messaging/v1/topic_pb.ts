@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tradewind/messaging/v1/topic.proto.
  */
 export const file_tradewind_messaging_v1_topic: GenFile = /*@__PURE__*/
-  fileDesc("CiJ0cmFkZXdpbmQvbWVzc2FnaW5nL3YxL3RvcGljLnByb3RvEhZ0cmFkZXdpbmQubWVzc2FnaW5nLnYxIm4KDFRvcGljT3B0aW9ucxIMCgRuYW1lGAEgASgJEgsKA2tleRgCIAEoCRIsCglyZXRlbnRpb24YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNa2VlcF9mb3JfZXZlchgEIAEoCDpdCgV0b3BpYxIfLmdvb2dsZS5wcm90b2J1Zi5NZXNzYWdlT3B0aW9ucxi5jgMgASgLMiQudHJhZGV3aW5kLm1lc3NhZ2luZy52MS5Ub3BpY09wdGlvbnNSBXRvcGljYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("CiJ0cmFkZXdpbmQvbWVzc2FnaW5nL3YxL3RvcGljLnByb3RvEhZ0cmFkZXdpbmQubWVzc2FnaW5nLnYxIogBCgxUb3BpY09wdGlvbnMSDAoEbmFtZRgBIAEoCRILCgNrZXkYAiABKAkSLAoJcmV0ZW50aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWtlZXBfZm9yX2V2ZXIYBCABKAgSGAoQbG93ZXJfY2FtZWxfY2FzZRgFIAEoCDpdCgV0b3BpYxIfLmdvb2dsZS5wcm90b2J1Zi5NZXNzYWdlT3B0aW9ucxi5jgMgASgLMiQudHJhZGV3aW5kLm1lc3NhZ2luZy52MS5Ub3BpY09wdGlvbnNSBXRvcGljYgZwcm90bzM", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * TopicOptions says where an event's records are kept.
@@ -49,6 +49,13 @@ export type TopicOptions = Message<"tradewind.messaging.v1.TopicOptions"> & {
    * @generated from field: bool keep_for_ever = 4;
    */
   keepForEver: boolean;
+
+  /**
+   * Events are written with lowerCamelCase names (talkId) instead of proto field names. Both are read, on every topic.
+   *
+   * @generated from field: bool lower_camel_case = 5;
+   */
+  lowerCamelCase: boolean;
 };
 
 /**
