@@ -29,6 +29,7 @@ const orderOf = (orderId: string) => ({
 export async function placeBareOrder(log: EventLog, stockUrl: string): Promise<string> {
   const stock = createClient(StockService, createConnectTransport({ baseUrl: stockUrl, httpVersion: '1.1' }));
   const left = async () => (await stock.getStock({ productId: PRODUCT_ID })).stock?.quantity;
+  await atRest(log);
   const before = await left();
   const orderId = randomUUID();
   const since = Date.now();
@@ -45,6 +46,15 @@ export async function placeBareOrder(log: EventLog, stockUrl: string): Promise<s
     await sleep(20);
   }
   return `a bare order was reserved, then cancelled as "${reason}", and its goods are back, in ${Date.now() - since} ms`;
+}
+
+/** Waits until stock has given back what earlier examples took. */
+async function atRest(log: EventLog): Promise<void> {
+  const topics = [OrderCreatedSchema, OrderCanceledSchema].map((schema) => topicOf(schema).name);
+  for (const deadline = Date.now() + ANSWERED_WITHIN_MS; ; await sleep(20)) {
+    if ((await log.lag('stock', topics)).every(({ lag }) => lag === 0n)) return;
+    if (Date.now() > deadline) throw new Error(`stock does not come to rest on ${topics.join(' and ')}`);
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import type { JaegerPorts } from './jaeger/configuration.ts';
 import { installJaeger } from './jaeger/install.ts';
 import { type Life, startLife } from './jaeger/life.ts';
 import { freePort } from './port.ts';
-import { endInOrder, isRunning } from './program.ts';
+import { endInOrder, hold, isRunning } from './program.ts';
 
 export interface JaegerOptions {
   /** Folder of its configuration and `jaeger.log`; made when missing, kept afterwards. Left out: one of its own, which goes with it. */
@@ -101,7 +101,7 @@ export async function startJaeger(options: JaegerOptions = {}): Promise<Jaeger> 
       if (isRunning(life.process)) throw new Error(`the Jaeger on port ${ports.query} runs already`);
       life = await begin();
     },
-    hold: () => void life.process.kill('SIGSTOP'),
+    hold: () => hold(life.process),
     release: () => void life.process.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       if (!temporary) return await stop();

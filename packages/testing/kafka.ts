@@ -7,7 +7,7 @@ import { type Life, type NodeOptions, type ScramUser, startLife } from './kafka/
 import { installKafka, type KafkaFiles } from './kafka/install.ts';
 import type { ListenerProtocol, SideListener } from './kafka/properties.ts';
 import { freePort } from './port.ts';
-import { endInOrder, isRunning } from './program.ts';
+import { endInOrder, hold, isRunning } from './program.ts';
 
 export type { KafkaFiles } from './kafka/install.ts';
 
@@ -124,7 +124,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
       if (running()) throw new Error(`the broker on port ${node.port} runs already`);
       life = await startLife(files, node);
     },
-    hold: () => void life.process.kill('SIGSTOP'),
+    hold: () => hold(life.process),
     release: () => void life.process.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       // Data that goes with it need not be put in order first.

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 
 /** At a start a longer log becomes `<file>.1`. */
 const ROTATE_BYTES = 10 * 2 ** 20;
@@ -32,6 +32,30 @@ export function spawnProgram(
 
 export function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null;
+}
+
+/** How long the system may take to stop what runs in a process. */
+const STOPPED_MS = 2_000;
+
+/** SIGSTOP, and back once no thread of it runs any more: until then it may answer. */
+export function hold(child: ChildProcess): void {
+  child.kill('SIGSTOP');
+  for (const deadline = Date.now() + STOPPED_MS; !isHeld(child.pid) && Date.now() < deadline; );
+}
+
+function isHeld(pid: number | undefined): boolean {
+  if (process.platform !== 'linux' || pid === undefined) return true;
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    return threads.every((thread) => stateOf(`/proc/${pid}/task/${thread}/stat`) === 'T');
+  } catch {
+    return true;
+  }
+}
+
+/** `T` when it is stopped. The name in parentheses before it may hold anything. */
+function stateOf(stat: string): string | undefined {
+  return /\) ([A-Za-z])[^)]*$/.exec(readFileSync(stat, 'utf8'))?.[1];
 }
 
 /** Resolves with how a process ended, for people. */
