@@ -26,7 +26,7 @@ const files = globSync(['packages/**/*.ts', 'services/**/*.ts', 'tools/**/*.ts',
     };
   });
 const product = files.filter(({ path }) => !path.includes('/test/'));
-const services = ['order', 'product', 'stock'];
+const services = ['order', 'product', 'ratings', 'stock'];
 
 /** The rules' violations, each a line that says where and why. */
 function report(violations: readonly string[]): void {
@@ -119,6 +119,8 @@ test('the contract names a topic once: no code repeats it', () => {
       .filter(({ path }) => /^(packages|services)\//.test(path))
       .flatMap(({ path, source }) =>
         topics
+          // One word alone may be the name of other things, too.
+          .filter((topic) => topic.includes('.'))
           .filter((topic) => code(source).includes(`'${topic}'`) || code(source).includes(`"${topic}"`))
           .map((topic) => `${path} spells the topic ${topic}: take it from the contract`),
       ),

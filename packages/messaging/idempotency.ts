@@ -89,6 +89,8 @@ const findAnswers = statement<StoredAnswer>(
   'SELECT key, request_hash, response FROM idempotency_key WHERE method = $1 AND key = ANY($2::text[])',
 );
 
+const forgetKeys = statement('DELETE FROM idempotency_key WHERE method = $1 AND key = ANY($2::text[])');
+
 const storeAnswer = statement('UPDATE idempotency_key SET response = $3 WHERE method = $1 AND key = $2');
 
 interface StoredAnswer {
@@ -141,6 +143,16 @@ export async function remember<O extends DescMessage>(
     if (!owner || owner.response === response) return { first: true, answer: response };
     return { first: false, answer: answerOf(key, owner.key.requestHash, () => owner.response) };
   });
+}
+
+/** Gives keys back that were taken in this transaction, for calls that failed after all: what fails is not remembered. */
+export async function forget(
+  em: EntityManager,
+  keys: readonly (IdempotencyKey | undefined)[],
+): Promise<void> {
+  const given = keys.filter((key) => key !== undefined);
+  const method = given[0]?.method;
+  if (method !== undefined) await run(em, forgetKeys, [method, given.map(({ key }) => key)]);
 }
 
 /**

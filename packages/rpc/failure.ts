@@ -10,8 +10,8 @@ export type FieldViolation = { field: string; error: string };
 /** Violations told in one answer; the rest would only make it longer. */
 const maxViolations = 100;
 
-/** INVALID_ARGUMENT with `google.rpc.BadRequest` details; the message is the first violation. */
-export function badRequest(violations: readonly FieldViolation[]): ConnectError {
+/** INVALID_ARGUMENT, or another code, with `google.rpc.BadRequest` details; the message is the first violation. */
+export function badRequest(violations: readonly FieldViolation[], code = Code.InvalidArgument): ConnectError {
   const told = violations.slice(0, maxViolations);
   const first = told[0];
   const details = create(BadRequestSchema, {
@@ -20,14 +20,12 @@ export function badRequest(violations: readonly FieldViolation[]): ConnectError 
   const message = first
     ? `${first.field ? `${first.field}: ` : ''}${first.error}`
     : 'the request is not valid';
-  return new ConnectError(message, Code.InvalidArgument, undefined, [
-    { desc: BadRequestSchema, value: details },
-  ]);
+  return new ConnectError(message, code, undefined, [{ desc: BadRequestSchema, value: details }]);
 }
 
-/** INVALID_ARGUMENT for one field. */
-export function problem(field: string, error: string): ConnectError {
-  return badRequest([{ field, error }]);
+/** INVALID_ARGUMENT, or another code, for one field. */
+export function problem(field: string, error: string, code?: Code): ConnectError {
+  return badRequest([{ field, error }], code);
 }
 
 /**
@@ -53,11 +51,12 @@ export function violationsOf(error: ConnectError): FieldViolation[] {
 
 /** The same error with other field names, for a face that names fields differently; anything else as it is. */
 export function renameFields(error: unknown, names: Readonly<Record<string, string>>): unknown {
-  if (!(error instanceof ConnectError) || error.code !== Code.InvalidArgument) return error;
+  if (!(error instanceof ConnectError)) return error;
   const violations = violationsOf(error);
   if (violations.length === 0) return error;
   return badRequest(
     violations.map(({ field, error: text }) => ({ field: names[field] ?? field, error: text })),
+    error.code,
   );
 }
 

@@ -83,6 +83,17 @@ export type OwnMetrics = object & {
   committed?(outcome: BatchOutcome): void;
 };
 
+/** What a rebuild of a read model works with. */
+export interface RebuildContext {
+  readonly database: Database;
+  readonly log: EventLog;
+  readonly logger: Logger;
+  /** Aborted when it is to give up. */
+  readonly signal: AbortSignal;
+  /** A line for people. */
+  readonly print: (line: string) => void;
+}
+
 /** A service's table of contents: everything that it answers, hears, tells and keeps is listed here; nothing is discovered. */
 export interface ServiceDefinition<Own extends Settings = Settings> {
   readonly name: string;
@@ -105,6 +116,8 @@ export interface ServiceDefinition<Own extends Settings = Settings> {
   readonly gauges?: readonly DatabaseGauges[];
   /** Besides the inbox's. */
   readonly chores?: readonly Chore[];
+  /** Makes its read model again from the event log, where it has one. */
+  readonly rebuild?: (context: RebuildContext) => Promise<void>;
 }
 
 /** Checks a definition's types. */

@@ -188,7 +188,8 @@ async function readyToShare(
   await waitFor({ name: 'schema', probe: () => probeSchema(database), ...options });
 }
 
-async function openWhenThere<Own extends Settings>(
+/** Opens the event log, with the topics that the service needs, once it is there. */
+export async function openWhenThere<Own extends Settings>(
   { name, tells, subscriptions }: ServiceDefinition<Own>,
   config: CommonConfig,
   { signal, logger, waits }: Pick<RunOptions<Own>, 'signal' | 'logger' | 'waits'>,

@@ -1,14 +1,21 @@
-import { migrateDown, migrateUp, migrationStatus } from '@tradewind/database/migrate';
-import { runService } from '@tradewind/process/command';
+import { migrateDown, migrateUp, migrationStatus, probeSchema } from '@tradewind/database/migrate';
+import { type ProcessConfig, runService } from '@tradewind/process/command';
 import { readEnvironment, type Settings, type Sources, type Values } from '@tradewind/process/environment';
 import { waitFor } from '@tradewind/process/wait-for';
 import { startTelemetry } from '@tradewind/telemetry/start';
 import type { CommonConfig, ServiceDefinition } from './define.ts';
-import { openServiceDatabase, runRoles } from './open.ts';
+import { openServiceDatabase, openWhenThere, runRoles } from './open.ts';
+
+/** A service's configuration, with what its process and its exporters read. */
+interface Configured<Own extends Settings> extends ProcessConfig {
+  readonly config: CommonConfig & Values<Own>;
+  readonly env: Sources['env'];
+}
 
 /** A service's main: serve, listen, migrate. The only place that reads the process's environment for it. */
 export async function main<Own extends Settings>(definition: ServiceDefinition<Own>): Promise<void> {
-  await runService({
+  const { rebuild } = definition;
+  await runService<Configured<Own>>({
     name: definition.name,
     version: definition.version,
     configure: (sources) => {
@@ -42,6 +49,17 @@ export async function main<Own extends Settings>(definition: ServiceDefinition<O
       const steps = direction === 'up' ? await migrateUp(database) : await migrateDown(database);
       print(steps.length === 0 ? 'nothing to do' : `${direction}: ${steps.join(', ')}`);
     },
+    ...(rebuild && {
+      async rebuild({ config: { config }, print, logger, signal, waits }) {
+        await using database = await openServiceDatabase(definition, config, logger, {
+          statementTimeoutMs: 0,
+        });
+        await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });
+        await waitFor({ name: 'schema', probe: () => probeSchema(database), signal, logger, waits });
+        await using log = await openWhenThere(definition, config, { signal, logger, waits });
+        await rebuild({ database, log, logger, signal, print });
+      },
+    }),
   });
 }
 

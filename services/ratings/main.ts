@@ -1,0 +1,4 @@
+import { main } from '@tradewind/service/run';
+import { service } from './service.ts';
+
+await main(service);

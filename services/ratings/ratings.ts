@@ -1,0 +1,47 @@
+import type { BatchOutcome } from '@tradewind/messaging/batch';
+import type { OwnMetrics } from '@tradewind/service/define';
+import type { Counter, Family, Histogram, Metrics } from '@tradewind/telemetry/metrics';
+import { Tallies } from './tallies.ts';
+
+/** Counts ratings: as they are accepted, and as they are counted. */
+export class Ratings implements OwnMetrics {
+  readonly #accepted: Family<Counter>;
+  readonly changed: Counter;
+  readonly #visible: Histogram;
+
+  constructor(metrics: Metrics) {
+    this.#accepted = metrics.counter({
+      name: 'tradewind_ratings_accepted_total',
+      help: 'Ratings accepted, by what was rated',
+      labels: ['kind'],
+    });
+    for (const kind of ['talk', 'product', 'service-provider']) this.#accepted.at(kind);
+    this.changed = metrics
+      .counter({ name: 'tradewind_ratings_changed_total', help: 'Ratings that their customers changed' })
+      .at();
+    this.#visible = metrics
+      .histogram({
+        name: 'tradewind_ratings_counted_seconds',
+        help: 'From the moment when something was rated until it was counted, two clocks apart',
+      })
+      .at();
+  }
+
+  /** @param subject its id */
+  accepted(subject: string): void {
+    const kind = subject.startsWith('product/')
+      ? 'product'
+      : subject.startsWith('service-provider/')
+        ? 'service-provider'
+        : 'talk';
+    this.#accepted.at(kind).add();
+  }
+
+  committed({ handlings }: BatchOutcome): void {
+    const now = Date.now();
+    for (const { rows } of handlings)
+      if (rows instanceof Tallies)
+        for (const ratedAt of rows.ratedAt)
+          this.#visible.observe(Math.max(0, now - ratedAt.getTime()) / 1_000);
+  }
+}

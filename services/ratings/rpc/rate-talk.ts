@@ -1,0 +1,85 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { Code, type ConnectError } from '@connectrpc/connect';
+import { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
+import { type RateTalkResponse, RateTalkResponseSchema } from '@tradewind/contracts/ratings/v1/talk';
+import type { EntityManager } from '@tradewind/database/database';
+import { groupCommit } from '@tradewind/database/group-commit';
+import type { Fact } from '@tradewind/messaging/event';
+import { idempotencyKey, type Proposed, remember } from '@tradewind/messaging/idempotency';
+import { Facts } from '@tradewind/messaging/outbox';
+import { problem } from '@tradewind/rpc/failure';
+import type { Handler } from '@tradewind/rpc/implement';
+import type { ServiceDeps } from '@tradewind/service/define';
+import { rated } from '../rated-fact.ts';
+import { newRating, type RatingRow } from '../rating.ts';
+import { insertRatings } from '../rating-rows.ts';
+import { Ratings } from '../ratings.ts';
+import { knownSubjects } from '../subjects.ts';
+
+const method = RatingsService.method.rateTalk;
+
+/** Everything that an accepted rating writes, and what its caller gets. */
+interface Acceptance extends Proposed<typeof RateTalkResponseSchema> {
+  readonly rating: RatingRow;
+  readonly fact: Fact;
+}
+
+interface Accepted {
+  readonly first: boolean;
+  readonly answer: RateTalkResponse;
+}
+
+/** Accepts a rating of a talk: it and its fact are written in one transaction, which concurrent calls share. */
+export function rateTalk(
+  deps: Pick<ServiceDeps, 'database' | 'wake' | 'clock' | 'newId' | 'metrics'>,
+): Handler<typeof method> {
+  const { database, wake, clock, newId } = deps;
+  const ratings = deps.metrics.of(Ratings);
+  const commit = groupCommit<Acceptance, Accepted>(database, accept, { onCommit: wake });
+  return async (request, call) => {
+    const key = idempotencyKey(method, request, call);
+    const given = { subject: request.talkId, customerId: null, value: request.value, comment: '' };
+    // No id of a talk has a slash, and no event of one may have.
+    if (request.talkId.includes('/')) throw unknownTalk(request.talkId);
+    const rating = newRating(newId(), given, clock());
+    const response = create(RateTalkResponseSchema, {
+      ratingId: rating.id,
+      createdAt: timestampFromDate(rating.createdAt),
+    });
+    const acceptance = { key, rating, response, fact: rated({ rating }) };
+    const { first, answer } = await commit(acceptance, () => call.aborted !== undefined);
+    if (first) ratings.accepted(rating.subject);
+    return answer;
+  };
+}
+
+async function accept(em: EntityManager, batch: readonly Acceptance[]): Promise<(Accepted | Error)[]> {
+  const known = await knownSubjects(
+    em,
+    batch.map(({ rating }) => rating.subject),
+  );
+  const valid = batch.filter(({ rating }) => known.has(rating.subject));
+  const remembered = new Map(
+    (await remember(em, RateTalkResponseSchema, valid)).map((answer, n) => [valid[n], answer]),
+  );
+  const fresh = valid.filter((acceptance) => remembered.get(acceptance)?.first);
+  await insertRatings(
+    em,
+    fresh.map(({ rating }) => rating),
+  );
+  const facts = new Facts('ratings');
+  for (const { fact } of fresh) facts.add(fact);
+  await facts.save(em);
+  return batch.map((acceptance) => {
+    const known = remembered.get(acceptance);
+    if (!known) return unknownTalk(acceptance.rating.subject);
+    const { first, answer } = known;
+    return answer instanceof Error ? answer : { first, answer };
+  });
+}
+
+/** NOT_FOUND for a talk that nobody made known. */
+export function unknownTalk(id: string): ConnectError {
+  return problem('talk_id', `there is no talk ${JSON.stringify(id)}`, Code.NotFound);
+}
