@@ -38,9 +38,8 @@ export async function joinRebuild(em: EntityManager, deltas: readonly (Delta & S
   if (deltas.length === 0) return 0;
   const claimed = await run(em, claimSeen, [deltas.map(({ source }) => source), deltas.map(({ id }) => id)]);
   const mine = new Set(claimed.map(nameOf));
-  const fresh = [...new Map(deltas.map((delta) => [nameOf(delta), delta])).values()].filter((delta) =>
-    mine.has(nameOf(delta)),
-  );
+  // Of one that lies there twice the first counts, as it did when it was handled.
+  const fresh = deltas.filter((delta) => mine.delete(nameOf(delta)));
   if (fresh.length > 0) await run(em, addBeside, columns(addUp(fresh)));
   return fresh.length;
 }

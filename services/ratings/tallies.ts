@@ -1,3 +1,4 @@
+import { Code, ConnectError } from '@connectrpc/connect';
 import { type Rated, RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import type { EntityManager } from '@tradewind/database/database';
 import { run, statement } from '@tradewind/database/statement';
@@ -13,7 +14,7 @@ const look = statement<{ alone: boolean }>(`
   SELECT pg_try_advisory_xact_lock_shared(${REBUILD_LOCK}) AS alone FROM pg_advisory_xact_lock_shared(${SWAP_LOCK})`);
 
 // Additive, and in the order of the subjects: nothing has to be read before.
-const add = statement<{ subject: string; revision: string }>(`
+const add = statement<{ subject: string; revision: string; negative: boolean }>(`
   INSERT INTO tally AS mine (subject, count_1, count_2, count_3, count_4, count_5, changed_at, revision)
   SELECT subject, c1, c2, c3, c4, c5, changed_at, 1
   FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
@@ -22,7 +23,7 @@ const add = statement<{ subject: string; revision: string }>(`
     count_1 = mine.count_1 + excluded.count_1, count_2 = mine.count_2 + excluded.count_2, count_3 = mine.count_3 + excluded.count_3,
     count_4 = mine.count_4 + excluded.count_4, count_5 = mine.count_5 + excluded.count_5,
     changed_at = greatest(mine.changed_at, excluded.changed_at), revision = mine.revision + 1
-  RETURNING subject, revision`);
+  RETURNING subject, revision, least(count_1, count_2, count_3, count_4, count_5) < 0 AS negative`);
 
 const remember = statement(`
   INSERT INTO tally_redriven (subject, count_1, count_2, count_3, count_4, count_5, changed_at, source, id)
@@ -63,6 +64,9 @@ export class Tallies implements WorkingSet {
 
   async save(em: EntityManager): Promise<void> {
     const changed = await run(em, add, columns(addUp(this.#deltas)));
+    const wrong = changed.find(({ negative }) => negative);
+    if (wrong)
+      throw new ConnectError(`${wrong.subject} has no such rating to change`, Code.FailedPrecondition);
     await this.#follow?.(em, changed);
     const redriven = this.#deltas.filter((delta) => delta.redriven);
     if (redriven.length > 0)

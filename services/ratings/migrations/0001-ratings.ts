@@ -44,14 +44,15 @@ export const ratings: SchemaStep = {
     // Rows change all the time and no index holds what changes: room on the page keeps an update within it.
     `CREATE TABLE tally (
       subject text PRIMARY KEY,
-      count_1 bigint NOT NULL CHECK (count_1 >= 0),
-      count_2 bigint NOT NULL CHECK (count_2 >= 0),
-      count_3 bigint NOT NULL CHECK (count_3 >= 0),
-      count_4 bigint NOT NULL CHECK (count_4 >= 0),
-      count_5 bigint NOT NULL CHECK (count_5 >= 0),
+      count_1 bigint NOT NULL,
+      count_2 bigint NOT NULL,
+      count_3 bigint NOT NULL,
+      count_4 bigint NOT NULL,
+      count_5 bigint NOT NULL,
       changed_at timestamptz NOT NULL,
       revision bigint NOT NULL
     ) WITH (fillfactor = 50)`,
+    // That no count is negative is looked after where they are written: a row that is to be added to one would have to pass such a rule alone.
     `COMMENT ON TABLE tally IS 'The read model: ratings of each subject by value, counted from topic ratings. Made again by "rebuild".'`,
     `COMMENT ON COLUMN tally.changed_at IS 'When the newest rating counted was given or changed, to the millisecond.'`,
     `COMMENT ON COLUMN tally.revision IS 'Grows with each change of the row.'`,
