@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type Product, ProductService } from '@tradewind/contracts/product/v1/product';
+import { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
 import { StockService } from '@tradewind/contracts/stock/v1/stock';
 import { type Client, createClient } from '@tradewind/rpc/client';
 
@@ -24,6 +25,11 @@ export interface SeedOptions {
   readonly signal?: AbortSignal;
   /** A line for people. */
   readonly onProgress?: (line: string) => void;
+}
+
+export interface TalkSeedOptions {
+  readonly ratingsUrl: string;
+  readonly signal?: AbortSignal;
 }
 
 interface Services {
@@ -58,6 +64,31 @@ export async function seedCatalogue(options: SeedOptions): Promise<{ products: n
   const there = await createMissing(services, entries);
   await stockUntouched(services, entries, there);
   return { products: there.size };
+}
+
+/** Talks to rate. */
+const TALKS = [
+  { id: 'testcontainers-integration-testing', title: 'Integration testing with Testcontainers' },
+  { id: 'flight-of-the-gopher', title: 'Flight of the gopher' },
+];
+
+/** Makes two talks known, through the public call. Running it again changes nothing. */
+export async function seedTalks({ ratingsUrl, signal }: TalkSeedOptions): Promise<void> {
+  await using ratings = createClient(RatingsService, {
+    baseUrl: ratingsUrl,
+    timeoutMs: 20_000,
+    retry: { attempts: 8 },
+  });
+  for (const talk of TALKS) {
+    await ratings.call
+      .createTalk(talk, {
+        headers: { 'idempotency-key': `seed/talk/${talk.id}` },
+        ...(signal && { signal }),
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof ConnectError) || error.code !== Code.AlreadyExists) throw error;
+      });
+  }
 }
 
 /** The file's products that are in the catalogue, by their name in the file, after those that never were have been created. */

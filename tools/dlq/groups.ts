@@ -5,6 +5,7 @@ import {
   ProductDeletedSchema,
   ProductUpdatedSchema,
 } from '@tradewind/contracts/product/v1/events';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { redriveTopic, topicOf } from '@tradewind/messaging/contract';
 import { deadLetterTopicsOf } from '@tradewind/messaging/dead-letters';
@@ -27,6 +28,10 @@ export const groups: readonly Group[] = [
       ProductUpdatedSchema,
       ProductDeletedSchema,
     ],
+  },
+  {
+    name: 'ratings',
+    hears: [RatedSchema, ProductCreatedSchema, ProductUpdatedSchema, ProductDeletedSchema],
   },
 ];
 

@@ -108,15 +108,16 @@ export function logPath({ dataDir }: Pick<StartOptions, 'dataDir'>, name: string
 export const USAGE = `npm start [-- options]: PostgreSQL, the databases, the catalogue and every service, until Ctrl-C.
 
   --data DIR        where the data and the logs are kept; .tradewind when left out
-  --seed catalogue  puts the sample products and their stock in (the default); --seed none does not
+  --seed catalogue  puts the sample products, their stock, and two talks in (the default); --seed none does not
   --split           runs "serve" and "listen" of each service as two processes
   --help            this text
 
 Environment:
-  PRODUCT_PORT  ORDER_PORT  STOCK_PORT        8080, 3000 and 50051 when left out
+  PRODUCT_PORT  ORDER_PORT  STOCK_PORT  RATINGS_PORT
+                                              8080, 3000, 50051 and 8082 when left out
   TRADEWIND_POSTGRES_PORT                     25432 when left out
   HOST                                        the address to bind; 127.0.0.1 when left out
-  PRODUCT_DATABASE_URL  ORDER_DATABASE_URL  STOCK_DATABASE_URL
+  PRODUCT_DATABASE_URL  ORDER_DATABASE_URL  STOCK_DATABASE_URL  RATINGS_DATABASE_URL
                                               PostgreSQL servers of your own, instead of the one from npm
   EVENT_LOG_URL                               postgres://… or kafka://localhost:9092 (npm run kafka); PostgreSQL from npm when
                                               left out

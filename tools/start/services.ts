@@ -47,6 +47,16 @@ export const services: readonly ServiceSpec[] = [
     defaultPort: 50051,
     faces: [{ path: '', what: RPC }],
   },
+  {
+    name: 'ratings',
+    main: main('ratings'),
+    roles: ['serve', 'listen'],
+    defaultPort: 8082,
+    faces: [
+      { path: '/docs', what: 'REST, documented' },
+      { path: '/ratings?talkId=flight-of-the-gopher', what: `REST; ${RPC} on the same port` },
+    ],
+  },
 ];
 
 /** The variables of a service have its name in front: `ORDER_PORT`. */

@@ -177,10 +177,11 @@ async function seed(
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<void> {
-  const { product: productUrl, stock: stockUrl } = serviceUrls;
+  const { product: productUrl, stock: stockUrl, ratings: ratingsUrl } = serviceUrls;
   if (productUrl === undefined || stockUrl === undefined) return;
   say('loading the catalogue');
-  const { seedCatalogue } = await import('../seed.ts');
+  const { seedCatalogue, seedTalks } = await import('../seed.ts');
   const { products } = await seedCatalogue({ productUrl, stockUrl, signal, onProgress: say });
   say(`the catalogue is there: ${products} products`);
+  if (ratingsUrl !== undefined) await seedTalks({ ratingsUrl, signal });
 }
