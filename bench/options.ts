@@ -1,6 +1,16 @@
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['sagas', 'latency', 'relay', 'rpc', 'log', 'memory', 'ready', 'tracing'] as const;
+export const PARTS = [
+  'sagas',
+  'latency',
+  'relay',
+  'rpc',
+  'log',
+  'memory',
+  'ready',
+  'tracing',
+  'ratings',
+] as const;
 export type Part = (typeof PARTS)[number];
 
 export const LOGS = ['postgres', 'kafka'] as const;
@@ -30,10 +40,10 @@ export const USAGE = `npm run bench [-- options]: measures on real processes and
   --only PARTS      of ${PARTS.join(',')}; all when left out
   --log LOGS        of postgres,kafka, measured side by side; postgres when left out. Kafka needs Java 17 and Maven
   --rounds 5        rounds of sagas, each interleaved with the baseline; other parts take three at most
-  --orders 20000    orders and commits a round
+  --orders 20000    orders and commits, ratings and reads a round
   --clients 64      HTTP clients, and connections of the baseline
   --keys            gives each order an Idempotency-Key
-  --rates 200,1000  orders a second of the latency part
+  --rates 200,1000  orders, or ratings, a second of the parts at a fixed rate
   --seconds 15      how long each rate lasts
   --json FILE       where the results go; bench/results/<time>.json when left out
   --profile DIR     CPU profiles of the services

@@ -2,8 +2,11 @@ import { total } from './accounts.ts';
 import type { Latency } from './latency.ts';
 import type { LogBench } from './log.ts';
 import { LOGS, type PerLog } from './options.ts';
+import type { RatingsBench } from './ratings.ts';
 import type { Ready } from './ready.ts';
 import type { RelayBench } from './relay.ts';
+import { type Line, ms, ratio, whole } from './report-line.ts';
+import { ratingLines } from './report-ratings.ts';
 import type { BenchResult } from './rpc.ts';
 import type { Memory, Sagas } from './sagas.ts';
 import { median } from './statistics.ts';
@@ -20,30 +23,30 @@ export interface Results {
   log?: PerLog<LogBench>;
   ready?: Ready;
   tracing?: TracingBench;
+  ratings?: PerLog<RatingsBench>;
 }
-
-/** One line of the table: what, ours, the yardstick, their ratio. */
-type Line = readonly [what: string, ours?: string, yardstick?: string, ratio?: string];
-
-const whole = (value: number) => Math.round(value).toLocaleString('en');
-const ms = (value: number) => (value < 10 ? value.toFixed(1) : String(Math.round(value)));
-const ratio = (value: number) => value.toFixed(2);
 
 /** The table, for people. */
 export function format(
   results: Results,
   show: { readonly memory: boolean; readonly sagas: boolean },
 ): string {
-  const { sagas, latency, relay, rpc, log, ready, tracing } = results;
+  const { sagas, latency, relay, rpc, log, ready, tracing, ratings } = results;
   const lines: Line[] = [
     ['', 'Tradewind', 'yardstick', 'ratio'],
     ...LOGS.flatMap((name) => {
-      const part = { sagas: sagas?.[name], relay: relay?.[name], log: log?.[name] };
+      const part = {
+        sagas: sagas?.[name],
+        relay: relay?.[name],
+        log: log?.[name],
+        ratings: ratings?.[name],
+      };
       const own: Line[] = [
         ...(part.sagas && show.sagas ? sagaLines(part.sagas) : []),
         ...(latency?.[name] ?? []).map(latencyLine),
         ...(part.relay ? relayLines(part.relay) : []),
         ...(part.log ? logLines(part.log) : []),
+        ...(part.ratings ? ratingLines(part.ratings) : []),
         ...(part.sagas && show.memory ? memoryLines(part.sagas.memory) : []),
       ];
       return own.length > 0 ? [[`-- event log: ${name}`] as const, ...own] : [];

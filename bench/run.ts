@@ -6,6 +6,7 @@ import { stopSignal } from '@tradewind/process/signals';
 import { benchLatency } from './latency.ts';
 import { logBench } from './log.ts';
 import { type BenchOptions, parseOptions, USAGE, UsageError } from './options.ts';
+import { benchRatings } from './ratings.ts';
 import { benchReady } from './ready.ts';
 import { benchRelay } from './relay.ts';
 import { format, type Results } from './report.ts';
@@ -79,6 +80,10 @@ async function measure(options: BenchOptions, context: RunContext, results: Resu
   if (only.has('tracing')) {
     say('sagas without and with traces');
     results.tracing = await benchTracing(context, options);
+  }
+  if (only.has('ratings')) {
+    say('ratings');
+    results.ratings = await benchRatings(context, { ...options, ratings: options.orders, rounds: few });
   }
   if (only.has('sagas') || only.has('memory') || only.has('latency'))
     await measureOnStage(options, context, results);

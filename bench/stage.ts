@@ -46,22 +46,24 @@ export async function startOwn(
   dataDir: string,
   eventLogUrl?: string,
   more: Readonly<Record<string, string>> = {},
+  /** Services by name; all when left out. */
+  only: readonly string[] = services.map(({ name }) => name),
 ): Promise<Running> {
-  const [order = 0, product = 0, stock = 0, postgresPort] = await Promise.all(
-    [1, 2, 3, 4].map(() => freePort()),
-  );
+  const ports = await Promise.all(only.map(async (name) => [name, await freePort()] as const));
+  const postgresPort = await freePort();
   const env: NodeJS.ProcessEnv = { ...process.env, ...more };
   if (profile !== undefined) env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${profile}`;
   return await startTradewind(
     {
       dataDir: join(root, dataDir),
-      ports: { order, product, stock },
+      ports: Object.fromEntries(ports),
+      services: services.filter(({ name }) => only.includes(name)),
       seed: 'catalogue',
       databaseUrls: {},
       ...(eventLogUrl !== undefined && { eventLogUrl }),
       host: '127.0.0.1',
       env,
-      ...(postgresPort !== undefined && { postgresPort }),
+      postgresPort,
     },
     { signal, force, say },
   );
