@@ -14,6 +14,7 @@ export const rpcSteps = (shell: Shell, ports: Ports) => {
     order: ['tradewind.order.v1.OrderService', 'tradewind.order.v1.Order'],
     product: ['tradewind.product.v1.ProductService', 'tradewind.product.v1.Product'],
     stock: ['tradewind.stock.v1.StockService', 'tradewind.stock.v1.Stock'],
+    ratings: ['tradewind.ratings.v1.RatingsService', 'tradewind.ratings.v1.Rating'],
   };
   const scripts = readdirSync(join(shell.cwd, 'examples'), { recursive: true, encoding: 'utf8' })
     .filter((name) => /(^|\/)(run|grpcurl|buf-curl)\.sh$/.test(name) && !name.includes('node_modules'))

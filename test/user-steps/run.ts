@@ -10,6 +10,7 @@ import { onKafka } from './kafka.ts';
 import { loadSteps } from './load.ts';
 import { orderSteps } from './orders.ts';
 import { onOwnServer } from './own-server.ts';
+import { ratingSteps } from './ratings.ts';
 import { rpcSteps } from './rpc.ts';
 import { freshEnvironment, type Shell, succeed } from './shell.ts';
 import { ends, otherWays, stopAndStartAgain, whileItRuns } from './start.ts';
@@ -45,6 +46,7 @@ try {
     await all('orders by curl', orderSteps(shell, ports));
     await all('gRPC, Connect, gRPC-Web, and the examples', rpcSteps(shell, ports));
     await all('GraphQL', graphqlSteps(shell, ports));
+    await all('ratings', ratingSteps(shell, ports));
     await all('bad input', badInputSteps(shell, ports));
     await all('load and audit', loadSteps(shell, ports));
     const before = running;

@@ -163,7 +163,7 @@ export async function otherWays(shell: Shell, ports: Ports): Promise<void> {
     '--split, --seed none and --data: processes apart, no products, a folder of that name',
     async () => {
       const names = stateOf(shell, data).processes.map(({ name }) => name);
-      for (const service of ['order', 'product', 'stock'])
+      for (const service of ['order', 'product', 'stock', 'ratings'])
         for (const role of ['serve', 'listen']) must(names.includes(`${service} ${role}`), names);
       const answer = await curl(
         shell,

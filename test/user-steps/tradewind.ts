@@ -8,6 +8,7 @@ export interface Ports {
   readonly order: number;
   readonly product: number;
   readonly stock: number;
+  readonly ratings: number;
   readonly postgres: number;
 }
 
@@ -16,6 +17,7 @@ export function portsOf(env: NodeJS.ProcessEnv): Ports {
     order: Number(env.ORDER_PORT ?? 3000),
     product: Number(env.PRODUCT_PORT ?? 8080),
     stock: Number(env.STOCK_PORT ?? 50051),
+    ratings: Number(env.RATINGS_PORT ?? 8082),
     postgres: Number(env.TRADEWIND_POSTGRES_PORT ?? 25432),
   };
 }
