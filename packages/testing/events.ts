@@ -17,11 +17,11 @@ export function recordOf<Desc extends DescMessage>(
   id: string = v7(),
 ): LogRecord {
   const message = create(schema, event);
-  const { name, keyField } = topicOf(schema);
+  const { name, keyField, lowerCamelCase } = topicOf(schema);
   return {
     topic: name,
     key: String((message as Record<string, unknown>)[keyField]),
-    value: Buffer.from(toJsonString(schema, message, { useProtoFieldName: true })),
+    value: Buffer.from(toJsonString(schema, message, { useProtoFieldName: !lowerCamelCase })),
     headers: {
       ce_specversion: '1.0',
       ce_id: id,
