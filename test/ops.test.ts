@@ -40,7 +40,7 @@ async function tell(): Promise<readonly Scrape[]> {
   await saga.atRest();
   const all = () => Promise.all([saga.order.url, saga.stock.url, product.url].map(scrape));
   const lags = async () => (await all()).map((one) => one.labelsOf('tradewind_consumer_lag_records').size);
-  await expect.poll(lags).toEqual([3, 3, 0]);
+  await expect.poll(lags).toEqual([3, 3, 3]);
   return await all();
 }
 

@@ -25,7 +25,7 @@ const DEAD_MS = 100 * 24 * 3_600_000;
 
 /**
  * Cleans the inbox. The window must be longer than any retry, redelivery and replay of a record takes: records of most topics are gone after
- * a week, and where they are kept for ever the revision decides. By `now()`, for a volatile clock could not use the index.
+ * a week; where they are kept for ever the revision decides, or the window must be as long. By `now()`, for a volatile clock could not use the index.
  * @param windowMs how long what is done is remembered, in milliseconds
  */
 export function inboxChores(windowMs: number): readonly Chore[] {

@@ -21,6 +21,9 @@ export function matching({ category, search }: Listing): Filter[] | undefined {
   ];
 }
 
+/** The best first, what nobody rated behind the worst. The expression is that of the index. */
+const BY_RATING = '-coalesce(rating, 0)';
+
 export function sorting(orderBy: ProductOrder): QueryOrderMap<Product>[] {
   switch (orderBy) {
     case ProductOrder.NAME:
@@ -32,6 +35,8 @@ export function sorting(orderBy: ProductOrder): QueryOrderMap<Product>[] {
     case ProductOrder.NEWEST:
       // Ids are given out in the order of creation.
       return [{ id: 'desc' }];
+    case ProductOrder.RATING:
+      return [{ [raw(BY_RATING)]: 'asc' }, { id: 'asc' }];
     default:
       return [{ id: 'asc' }];
   }
@@ -55,6 +60,9 @@ export function after(orderBy: ProductOrder, { key, id }: Position): Filter[] {
     }
     case ProductOrder.NEWEST:
       return [{ id: { $lt: id } }];
+    case ProductOrder.RATING:
+      // As one condition, for most of a catalogue may be rated by nobody, and so be equal.
+      return [{ [raw(`(${BY_RATING}, id) > (?, ?)`, [-Number(key), id])]: [] } as Filter];
     default:
       return [later];
   }

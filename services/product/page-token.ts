@@ -12,12 +12,20 @@ export interface Listing {
 
 /** The place right after a product in a list: what the list is sorted by, then the id. */
 export interface Position {
-  readonly key: bigint | string | null;
+  readonly key: bigint | number | string | null;
   readonly id: number;
 }
 
+/** As much of a product as its place in a list takes. */
+interface Listed {
+  readonly id: number;
+  readonly name: string;
+  readonly price: bigint;
+  readonly rating?: number | null | undefined;
+}
+
 /** The token of the page that begins after a product. It says nothing about the products that other pages hold. */
-export function pageToken(listing: Listing, product: { id: number; name: string; price: bigint }): string {
+export function pageToken(listing: Listing, product: Listed): string {
   const key = keyOf(listing.orderBy, product);
   const parts = [fingerprint(listing), typeof key === 'bigint' ? String(key) : key, product.id];
   return Buffer.from(JSON.stringify(parts)).toString('base64url');
@@ -42,14 +50,18 @@ export function positionOf(listing: Listing, token: string): Position | undefine
     case ProductOrder.PRICE_DESC:
       if (typeof key === 'string' && /^\d{1,18}$/.test(key)) return { key: BigInt(key), id };
       break;
+    case ProductOrder.RATING:
+      if (typeof key === 'number' && key >= 0 && key <= 5) return { key, id };
+      break;
     default:
       if (key === null) return { key, id };
   }
   throw problem('page_token', 'is not a token of this list');
 }
 
-function keyOf(orderBy: ProductOrder, { name, price }: { name: string; price: bigint }): Position['key'] {
+function keyOf(orderBy: ProductOrder, { name, price, rating }: Listed): Position['key'] {
   if (orderBy === ProductOrder.NAME) return sortKeyOf(name);
+  if (orderBy === ProductOrder.RATING) return rating ?? 0;
   return orderBy === ProductOrder.PRICE || orderBy === ProductOrder.PRICE_DESC ? price : null;
 }
 

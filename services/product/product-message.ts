@@ -5,7 +5,8 @@ import type { Product } from './product.ts';
 
 /** A product as the contract shows it. */
 export function toMessage(product: Product): ProductMessage {
-  const { name, description, price, currency, category, brand, thumbnail, rating, revision } = product;
+  const { name, description, price, currency, category, brand, thumbnail, rating, ratingCount, revision } =
+    product;
   return create(ProductSchema, {
     // MikroORM marks what the database fills in by a type of its own.
     id: Number(product.id),
@@ -16,9 +17,10 @@ export function toMessage(product: Product): ProductMessage {
     category,
     brand,
     thumbnail,
+    ratingCount,
     revision,
     createdAt: timestampFromDate(product.createdAt),
     updatedAt: timestampFromDate(product.updatedAt),
-    ...(rating === null || rating === undefined ? {} : { rating: Number(rating) }),
+    ...(rating === null || rating === undefined ? {} : { rating }),
   });
 }

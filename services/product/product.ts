@@ -27,7 +27,10 @@ export const ProductSchema = defineEntity({
     category: p.text(),
     brand: p.text(),
     thumbnail: p.text(),
-    rating: p.double().nullable(),
+    // MikroORM reads what it calls a double as a text.
+    rating: p.float().nullable(),
+    ratingCount: p.bigint(),
+    ratingSum: p.bigint(),
     words: p.array(),
     sortKey: p.text(),
     createdAt: p.datetime(),
@@ -47,6 +50,8 @@ export class Product extends ProductSchema.class {
       updatedAt: now,
       revision: 1n,
       rating: null,
+      ratingCount: 0n,
+      ratingSum: 0n,
       deletedAt: null,
     });
     product.index();
@@ -72,6 +77,20 @@ export class Product extends ProductSchema.class {
     if (this.deleted) return false;
     this.deletedAt = now;
     this.touch(now);
+    return true;
+  }
+
+  /**
+   * Counts a rating, 1 to 5: a new one, or one that was `previous` before. It is no change of the product. False when no ratings could
+   * add up to what would come of it.
+   */
+  rate(value: number, previous?: number): boolean {
+    const count = previous === undefined ? this.ratingCount + 1n : this.ratingCount;
+    const sum = this.ratingSum + BigInt(value - (previous ?? 0));
+    if (count === 0n || sum < count || sum > 5n * count) return false;
+    this.ratingCount = count;
+    this.ratingSum = sum;
+    this.rating = Number(sum) / Number(count);
     return true;
   }
 

@@ -4,8 +4,10 @@ import {
   ProductUpdatedSchema,
 } from '@tradewind/contracts/product/v1/events';
 import { ProductService } from '@tradewind/contracts/product/v1/product';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { StockService } from '@tradewind/contracts/stock/v1/stock';
 import { idempotencyChores, idempotencySteps } from '@tradewind/messaging/idempotency';
+import { on } from '@tradewind/messaging/subscription';
 import { messagingSteps } from '@tradewind/messaging/tables';
 import { createClient } from '@tradewind/rpc/client';
 import { implement } from '@tradewind/rpc/implement';
@@ -14,6 +16,8 @@ import { settings } from './config.ts';
 import { GraphqlMetrics } from './graphql/measure.ts';
 import { graphql } from './graphql/mount.ts';
 import { product } from './migrations/0001-product.ts';
+import { ratings } from './migrations/0002-ratings.ts';
+import { countRating } from './on/ratings.ts';
 import { ProductSchema } from './product.ts';
 import { batchGetProducts } from './rpc/batch-get-products.ts';
 import { createProduct } from './rpc/create-product.ts';
@@ -28,9 +32,9 @@ export const service = defineService({
   name: 'product',
   version: '0.1.0',
   settings,
-  schema: { entities: [ProductSchema], steps: [...messagingSteps, ...idempotencySteps, product] },
+  schema: { entities: [ProductSchema], steps: [...messagingSteps, ...idempotencySteps, product, ratings] },
   tells: [ProductCreatedSchema, ProductUpdatedSchema, ProductDeletedSchema],
-  subscriptions: [],
+  subscriptions: [on(RatedSchema, countRating)],
   metrics: [GraphqlMetrics],
   chores: idempotencyChores,
   routes: (deps) => [

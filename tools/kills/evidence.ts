@@ -4,6 +4,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { topic as topicOption } from '@tradewind/contracts/messaging/v1/topic';
 import { file_tradewind_order_v1_events } from '@tradewind/contracts/order/v1/events';
 import { file_tradewind_product_v1_events } from '@tradewind/contracts/product/v1/events';
+import { file_tradewind_ratings_v1_events } from '@tradewind/contracts/ratings/v1/events';
 import { file_tradewind_stock_v1_events } from '@tradewind/contracts/stock/v1/events';
 import { deadLetterTopic, topicOf } from '@tradewind/messaging/contract';
 import type { EventLog } from '@tradewind/messaging/log';
@@ -17,6 +18,7 @@ import type { System } from './system.ts';
 const contracts: readonly DescFile[] = [
   file_tradewind_order_v1_events,
   file_tradewind_product_v1_events,
+  file_tradewind_ratings_v1_events,
   file_tradewind_stock_v1_events,
 ];
 

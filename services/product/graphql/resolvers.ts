@@ -5,6 +5,7 @@ import { GraphQLScalarType } from 'graphql';
 import { pageToken } from '../page-token.ts';
 import type { Door } from './door.ts';
 import { neighbourFailure } from './failure.ts';
+import { toInt } from './int.ts';
 import { toMajor } from './money.ts';
 import { changes } from './mutations.ts';
 
@@ -40,6 +41,7 @@ export const resolvers = {
     PRICE: ProductOrder.PRICE,
     PRICE_DESC: ProductOrder.PRICE_DESC,
     NEWEST: ProductOrder.NEWEST,
+    RATING: ProductOrder.RATING,
   },
   Query: {
     products: async (_: unknown, args: ListArgs, { door }: Context) =>
@@ -57,6 +59,7 @@ export const resolvers = {
   Product: {
     price: ({ price, currency }: Product) => toMajor(price, currency),
     rating: ({ rating }: Product) => rating ?? null,
+    ratingCount: ({ ratingCount }: Product) => toInt(ratingCount),
     revision: ({ revision }: Product) => Number(revision),
     createdAt: ({ createdAt }: Product) => createdAt && timestampDate(createdAt).toISOString(),
     updatedAt: ({ updatedAt }: Product) => updatedAt && timestampDate(updatedAt).toISOString(),

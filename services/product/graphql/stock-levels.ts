@@ -2,6 +2,7 @@ import type { StockService } from '@tradewind/contracts/stock/v1/stock';
 import type { Call } from '@tradewind/rpc/call';
 import { type Client, onBehalfOf } from '@tradewind/rpc/client';
 import DataLoader from 'dataloader';
+import { toInt } from './int.ts';
 
 export interface StockSource {
   readonly client: Client<typeof StockService>;
@@ -11,7 +12,6 @@ export interface StockSource {
 
 /** Products that BatchGetStock takes in one call. */
 const CHUNK = 1_000;
-const MOST = 0x7fffffff;
 
 /**
  * What is left of products, for one HTTP request: asked in one call once all lists of the request have been read, however many there
@@ -32,8 +32,7 @@ export function stockLevels(
       const quantities = new Map(stocks.map(({ productId, quantity }) => [productId, quantity]));
       return ids.map((id) => {
         const quantity = quantities.get(id);
-        // GraphQL's Int ends there; who has more will not miss the rest.
-        return quantity === undefined ? null : Math.min(Number(quantity), MOST);
+        return quantity === undefined ? null : toInt(quantity);
       });
     },
     { maxBatchSize: CHUNK, batchScheduleFn: (ask) => void settled().then(ask) },

@@ -1,6 +1,7 @@
 import type { TestService } from '@tradewind/testing/service';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask, clientsOf, type ProductClient, startProduct } from './market.ts';
+import { rate } from './rating.ts';
 
 let running: TestService;
 let client: ProductClient;
@@ -24,7 +25,7 @@ test('a product has every field of the contract, its price in major units', asyn
   const { data, errors } = await ask(
     running,
     `query ($id: Int) { productById(id: $id) {
-      id name description price currency category brand thumbnail rating createdAt updatedAt revision __typename
+      id name description price currency category brand thumbnail rating ratingCount createdAt updatedAt revision __typename
     } }`,
     { id: 1 },
   );
@@ -40,6 +41,7 @@ test('a product has every field of the contract, its price in major units', asyn
       brand: 'Norrland',
       thumbnail: '/desk.png',
       rating: null,
+      ratingCount: 0,
       createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       updatedAt: expect.stringMatching(/Z$/),
       revision: 1,
@@ -49,9 +51,9 @@ test('a product has every field of the contract, its price in major units', asyn
 });
 
 test('a rating is shown once there is one', async () => {
-  await running.database.pool.query('UPDATE product SET rating = 4.75 WHERE id = 2');
-  const { data } = await ask(running, '{ productById(id: 2) { rating } }');
-  expect(data).toEqual({ productById: { rating: 4.75 } });
+  await rate(running, 2, 5, 5, 5, 4);
+  const { data } = await ask(running, '{ productById(id: 2) { rating ratingCount } }');
+  expect(data).toEqual({ productById: { rating: 4.75, ratingCount: 4 } });
 });
 
 test('products are a plain list, filtered, searched and sorted', async () => {
@@ -70,6 +72,7 @@ test('products are a plain list, filtered, searched and sorted', async () => {
   expect(await names('(search: "solid DESK")')).toEqual(['Oak desk']);
   expect(await names('(sort: NEWEST)')).toEqual(['Lamp', 'Zebra rug', 'Oak desk']);
   expect(await names('(sort: PRICE)')).toEqual(['Zebra rug', 'Oak desk', 'Lamp']);
+  expect(await names('(sort: RATING)')).toEqual(['Zebra rug', 'Oak desk', 'Lamp']);
   expect(await names('(category: null, search: null, sort: null, first: null)')).toHaveLength(3);
 });
 
@@ -122,7 +125,7 @@ describe('a connection', () => {
     return data?.productsConnection as Page;
   };
 
-  test.each(['ID', 'NAME', 'PRICE', 'PRICE_DESC', 'NEWEST'])(
+  test.each(['ID', 'NAME', 'PRICE', 'PRICE_DESC', 'NEWEST', 'RATING'])(
     'goes page by page, sorted by %s',
     async (sort) => {
       const first = await pageOf({ sort });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { after, matching, sorting } from '../listing.ts';
 import { Product } from '../product.ts';
 import { clientsOf, type ProductClient, startProduct } from './market.ts';
+import { rate } from './rating.ts';
 
 let running: TestService;
 let client: ProductClient;
@@ -22,6 +23,14 @@ beforeAll(async () => {
       description: `About ${name}, from ${brand}.`,
     });
   }
+  // Of Oak desk the same as of USB-C dock, by other ratings; none of three others.
+  const ratings: [number, ...number[]][] = [
+    [1, 4, 5],
+    [2, 1],
+    [4, 5, 4, 5, 4],
+    [6, 5],
+  ];
+  for (const [id, ...values] of ratings) await rate(running, id, ...values);
 });
 afterAll(() => running[Symbol.asyncDispose]());
 
@@ -86,6 +95,16 @@ test('a list is by id, or in the order asked for, equal ones by id', async () =>
     'Éclair tin',
   ];
   expect(await names({ orderBy: ProductOrder.PRICE_DESC })).toEqual(dear);
+  const best = [
+    'Éclair tin',
+    'Oak desk',
+    'USB-C dock',
+    'armchair',
+    'Ångström lamp',
+    'Zebra rug',
+    'desk lamp',
+  ];
+  expect(await names({ orderBy: ProductOrder.RATING })).toEqual(best);
 });
 
 test('a category is matched whole', async () => {
@@ -198,6 +217,12 @@ describe('pages', () => {
       const token = Buffer.from(JSON.stringify([price, key, 1])).toString('base64url');
       await refused({ orderBy: ProductOrder.PRICE, pageToken: token });
     }
+    const best = await client.listProducts({ pageSize: 1, orderBy: ProductOrder.RATING });
+    const [rating] = JSON.parse(Buffer.from(best.nextPageToken, 'base64url').toString());
+    for (const key of ['4.5', -0.5, 5.1, null, []]) {
+      const token = Buffer.from(JSON.stringify([rating, key, 1])).toString('base64url');
+      await refused({ orderBy: ProductOrder.RATING, pageToken: token });
+    }
   });
 
   test('of the longest names go on', async () => {
@@ -210,8 +235,10 @@ describe('pages', () => {
 test('on a large table every list walks an index', async () => {
   const { pool } = running.database;
   await pool.query(`
-    INSERT INTO product (name, description, price, currency, category, brand, thumbnail, words, sort_key, created_at, updated_at, revision)
-    SELECT 'bulk ' || n, '', n % 5000, 'USD', 'bulk' || n % 200, '', '', ARRAY['bulk', 'n' || n], 'bulk ' || n, now(), now(), 1
+    INSERT INTO product (name, description, price, currency, category, brand, thumbnail, words, sort_key, created_at, updated_at, revision,
+      rating_count, rating_sum, rating)
+    SELECT 'bulk ' || n, '', n % 5000, 'USD', 'bulk' || n % 200, '', '', ARRAY['bulk', 'n' || n], 'bulk ' || n, now(), now(), 1,
+      1000 * sign(n % 4), (1000 + n % 4001) * sign(n % 4), CASE WHEN n % 4 <> 0 THEN (1000 + n % 4001)::float8 / 1000 END
     FROM generate_series(1, 50000) AS n`);
   await pool.query('ANALYZE product');
   const em = running.database.orm.em.fork() as EntityManager;
@@ -223,6 +250,8 @@ test('on a large table every list walks an index', async () => {
     [{ ...all, orderBy: ProductOrder.NAME }, 'bulk 3'],
     [{ ...all, orderBy: ProductOrder.PRICE }, 77n],
     [{ ...all, orderBy: ProductOrder.PRICE_DESC }, 77n],
+    [{ ...all, orderBy: ProductOrder.RATING }, 4.321],
+    [{ ...all, orderBy: ProductOrder.RATING }, 0],
     [bulk, null],
     [{ ...all, search: 'n47111 bulk' }, null],
   ] as const) {
