@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { withSettings } from '@tradewind/process/variables';
 import { type Broker, startBroker } from '@tradewind/testing/kafka';
 import { freePort } from '@tradewind/testing/port';
 import { type Books, openBooks, readCatalogue } from '@tradewind/tools/load/books.ts';
@@ -51,7 +52,7 @@ export async function startOwn(
 ): Promise<Running> {
   const ports = await Promise.all(only.map(async (name) => [name, await freePort()] as const));
   const postgresPort = await freePort();
-  const env: NodeJS.ProcessEnv = { ...process.env, ...more };
+  const env = withSettings(process.env, more);
   if (profile !== undefined) env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${profile}`;
   return await startTradewind(
     {
@@ -132,7 +133,7 @@ async function connect(scope: AsyncDisposableStack, url: string): Promise<Client
 /** The order service's own schema, made by its own steps. */
 async function migrateAsOrder(databaseUrl: string, eventLogUrl: string): Promise<void> {
   const main = services.find(({ name }) => name === 'order')?.main ?? '';
-  const env = { ...process.env, DATABASE_URL: databaseUrl, EVENT_LOG_URL: eventLogUrl };
+  const env = withSettings(process.env, { DATABASE_URL: databaseUrl, EVENT_LOG_URL: eventLogUrl });
   const child = spawn(process.execPath, [main, 'migrate'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error(`migrating the baseline's database ended with ${code}`);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Order, OrderService, OrderStatus } from '@tradewind/contracts/order/v1/order';
 import { StockService } from '@tradewind/contracts/stock/v1/stock';
+import { withSettings } from '@tradewind/process/variables';
 import { createClient } from '@tradewind/rpc/client';
 import { type Broker, startBroker } from '@tradewind/testing/kafka';
 import { freePort } from '@tradewind/testing/port';
@@ -22,7 +23,7 @@ beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tradewind-saga-kafka-'));
   opening.defer(() => rm(folder, { recursive: true, force: true }));
   broker = opening.use(await startBroker());
-  const env = { ...process.env, EVENT_LOG_URL: broker.url };
+  const env = withSettings(process.env, { EVENT_LOG_URL: broker.url });
   const dataDir = join(folder, 'data');
   const { services } = startOptions({ dataDir }, env);
   const ports = await Promise.all(services.map(async ({ name }) => [name, await freePort()] as const));

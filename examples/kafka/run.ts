@@ -3,6 +3,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLog } from '@tradewind/messaging/open-log';
+import { withSettings } from '@tradewind/process/variables';
 import { createLogger } from '@tradewind/telemetry/logger';
 import { startBroker } from '@tradewind/testing/kafka';
 import { freePort } from '@tradewind/testing/port';
@@ -36,9 +37,12 @@ async function run(): Promise<void> {
   await using log = await openLog({ url: broker.url, logger });
   await step('the same partitions from every language', () => comparePartitions(log, servers));
 
-  const env: NodeJS.ProcessEnv = { ...process.env, EVENT_LOG_URL: broker.url };
-  env.TRADEWIND_POSTGRES_PORT = String(await freePort());
-  for (const { name } of services) env[variable(name, 'PORT')] = String(await freePort());
+  const ports = services.map(async ({ name }) => [variable(name, 'PORT'), String(await freePort())] as const);
+  const env = withSettings(process.env, {
+    EVENT_LOG_URL: broker.url,
+    TRADEWIND_POSTGRES_PORT: String(await freePort()),
+    ...Object.fromEntries(await Promise.all(ports)),
+  });
   await using tradewind = await startTradewind({ dataDir: join(folder, 'tradewind'), env });
   const { stock = '' } = tradewind.addresses.serviceUrls;
   await step('Go: publishes and consumes', () => runExample('go', [servers, 'order']));

@@ -14,9 +14,9 @@ export interface Outcome {
   readonly ms: number;
 }
 
-/** What npm tells the scripts that it runs, and what is said to one Node alone. */
+/** What npm tells the scripts that it runs, what is said to one Node alone, and settings with a prefix, which would win over those of the steps. */
 const ofScripts =
-  /^(npm_(?!config_)|npm_config_(local_prefix|user_agent|call)$|INIT_CWD$|NODE$|NODE_(OPTIONS|PATH|COMPILE_CACHE)$|CI$)/;
+  /^(npm_(?!config_)|npm_config_(local_prefix|user_agent|call)$|INIT_CWD$|NODE$|NODE_(OPTIONS|PATH|COMPILE_CACHE)$|CI$|APP_)/;
 
 /** An environment as a fresh terminal has it: the machine's own Node, no node_modules/.bin of another checkout. */
 export function freshEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {

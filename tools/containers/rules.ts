@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigurationError, readEnvironment, type Settings } from '@tradewind/process/environment';
+import { given, withoutPrefix } from '@tradewind/process/variables';
 import { type Place, readCommand, type ServiceCommand } from './commands.ts';
 import type { ComposeFile, ComposeService } from './compose-file.ts';
 import { isPinned } from './images.ts';
@@ -73,7 +74,8 @@ function ours(service: ComposeService, file: ComposeFile, known: Known): string[
   const settings = known.settings[runs.service];
   if (!settings) return [...all, `there is no service ${runs.service}`];
   for (const key of Object.keys(service.environment ?? {}))
-    if (!(key in settings) && !PLATFORM.has(key)) all.push(`${runs.service} knows no setting ${key}`);
+    if (!(withoutPrefix(key) in settings) && !PLATFORM.has(key))
+      all.push(`${runs.service} knows no setting ${key}`);
   try {
     readEnvironment(settings, { env });
   } catch (error) {
@@ -84,13 +86,18 @@ function ours(service: ComposeService, file: ComposeFile, known: Known): string[
   const port = listensOn(service);
   if (port === undefined) all.push('neither PORT nor HEALTH_PORT says where its health is');
   else if (!known.image.exposed.includes(port)) all.push(`the Dockerfile does not expose ${port}`);
-  if (runs.roles.includes('serve') && service.environment?.PORT === undefined)
+  if (runs.roles.includes('serve') && settingOf(service, 'PORT') === undefined)
     all.push('it serves without a PORT');
   return all;
 }
 
-function listensOn({ environment = {} }: ComposeService): number | undefined {
-  const port = environment.PORT ?? environment.HEALTH_PORT;
+function settingOf({ environment = {} }: ComposeService, name: string): string | undefined {
+  const texts = Object.entries(environment).map(([key, value]) => [key, String(value)]);
+  return given(Object.fromEntries(texts), name);
+}
+
+function listensOn(service: ComposeService): number | undefined {
+  const port = settingOf(service, 'PORT') ?? settingOf(service, 'HEALTH_PORT');
   return port === undefined ? undefined : Number(port);
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { eventLogOf, type OpenLogOptions } from '@tradewind/messaging/open-log';
 import { readEnvironment, type Sources } from '@tradewind/process/environment';
 import { eventLogSettings, eventLogUrl, optional } from '@tradewind/process/settings';
+import { given } from '@tradewind/process/variables';
 import { isAlive } from '../start/identity.ts';
 import { baseUrl } from '../start/launch.ts';
 import { type StartOptions, startOptions } from '../start/options.ts';
@@ -27,20 +28,20 @@ export interface Whereabouts {
  */
 export function whereabouts(dataDir: string, env: Sources['env']): Whereabouts {
   const options = startOptions({ dataDir, env }, env);
-  const given = readEnvironment({ ...eventLogSettings, EVENT_LOG_URL: optional(eventLogUrl()) }, { env });
+  const settings = readEnvironment({ ...eventLogSettings, EVENT_LOG_URL: optional(eventLogUrl()) }, { env });
   const state = stateOf(options);
   const portOf = (name: string, chosenBy: string, otherwise: number) =>
-    env[chosenBy] ? otherwise : (state?.ports[name] ?? otherwise);
+    given(env, chosenBy) !== undefined ? otherwise : (state?.ports[name] ?? otherwise);
   const postgresPort = portOf('postgres', 'TRADEWIND_POSTGRES_PORT', options.postgresPort);
   const embedded = (database: string) => `postgres://postgres@127.0.0.1:${postgresPort}/${database}`;
   const byService = <T>(of: (name: string) => T) =>
     Object.fromEntries(options.services.map(({ name }) => [name, of(name)]));
   return {
-    log: eventLogOf({ ...given, EVENT_LOG_URL: given.EVENT_LOG_URL ?? embedded('log') }),
+    log: eventLogOf({ ...settings, EVENT_LOG_URL: settings.EVENT_LOG_URL ?? embedded('log') }),
     databaseUrls: byService((name) => options.databaseUrls[name] ?? embedded(name)),
     serviceUrls: byService(
       (name) =>
-        env[variable(name, 'URL')] ||
+        given(env, variable(name, 'URL')) ??
         baseUrl(options.host, portOf(name, variable(name, 'PORT'), options.ports[name] ?? 0)),
     ),
     processes: state?.processes.map((process) => ({ ...process, alive: isAlive(process) })),

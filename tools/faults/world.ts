@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EventLog } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
+import { type Variables, withSettings } from '@tradewind/process/variables';
 import { createLogger } from '@tradewind/telemetry/logger';
 import { freePort } from '@tradewind/testing/port';
 import { Client } from 'pg';
@@ -10,7 +11,7 @@ import type { Addresses } from '../load/books.ts';
 import { seedCatalogue } from '../seed.ts';
 import { tailOf } from '../start/logs.ts';
 import { untilReady } from '../start/readiness.ts';
-import { type ServiceSpec, services } from '../start/services.ts';
+import { type ServiceSpec, services, variable } from '../start/services.ts';
 import { Supervisor } from '../start/supervisor.ts';
 import { type LogKind, type LogSide, openLogSide } from './event-log.ts';
 import { launch, logFile, type Post, postgresPlan, posts } from './processes.ts';
@@ -205,11 +206,10 @@ export class World implements AsyncDisposable {
 
   async #migrate(spec: ServiceSpec): Promise<void> {
     const name = `${spec.name} migrate`;
-    const env = {
-      ...this.#environment(spec),
+    const env = this.#environment(spec, {
       DATABASE_URL: this.databaseUrl(spec.name),
       EVENT_LOG_URL: this.side.url,
-    };
+    });
     const end = await launch({ name, spec }, ['migrate'], { dataDir: this.options.dataDir, env }).exited;
     if (end !== 'exit code 0')
       throw new Error(`${name} failed (${end}):\n${tailOf(logFile(this.options.dataDir, name))}`);
@@ -227,12 +227,11 @@ export class World implements AsyncDisposable {
     const url = new URL(this.databaseUrl(spec.name));
     url.port = String(database.port);
     const port = role === 'serve' ? this.#ports.get(spec.name) : await freePort();
-    const env = {
-      ...this.#environment(spec),
+    const env = this.#environment(spec, {
       [role === 'serve' ? 'PORT' : 'HEALTH_PORT']: String(port),
       DATABASE_URL: url.href,
       EVENT_LOG_URL: way.url,
-    };
+    });
     const { dataDir } = this.options;
     const supervisor = this.#supervise({
       name,
@@ -256,19 +255,22 @@ export class World implements AsyncDisposable {
     };
   }
 
-  #environment(spec: ServiceSpec): NodeJS.ProcessEnv {
-    const own: NodeJS.ProcessEnv = {
-      ...process.env,
+  #environment(spec: ServiceSpec, own: Variables): NodeJS.ProcessEnv {
+    const front = (called: string) => `http://127.0.0.1:${this.#fronts.get(called)?.port}`;
+    return withSettings(process.env, {
       HOST: '127.0.0.1',
       SHUTDOWN: '5s',
       NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(this.options.dataDir, 'compile-cache'),
-    };
-    // What is meant for one process must not reach another.
-    for (const name of ['PORT', 'HEALTH_PORT', 'GRPC_PORT', 'CONFIG_FILE', 'TLS_CERT', 'TLS_KEY'])
-      delete own[name];
-    for (const called of spec.calls ?? [])
-      own[`${called.toUpperCase()}_URL`] = `http://127.0.0.1:${this.#fronts.get(called)?.port}`;
-    return own;
+      // What is meant for one process must not reach another.
+      PORT: undefined,
+      HEALTH_PORT: undefined,
+      GRPC_PORT: undefined,
+      CONFIG_FILE: undefined,
+      TLS_CERT: undefined,
+      TLS_KEY: undefined,
+      ...Object.fromEntries((spec.calls ?? []).map((called) => [variable(called, 'URL'), front(called)])),
+      ...own,
+    });
   }
 
   #addresses(portOf: (service: string) => number | undefined): Addresses {

@@ -3,6 +3,7 @@ import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { withSettings } from '@tradewind/process/variables';
 import { freePort } from '@tradewind/testing/port';
 import type { Addresses } from '../load/books.ts';
 import { isAlive, type ProcessIdentity } from '../start/identity.ts';
@@ -68,14 +69,17 @@ export async function openSystem(dataDir: string): Promise<System> {
 }
 
 function environment(ports: ReadonlyMap<string, number>, postgresPort: number): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = { ...process.env, TRADEWIND_POSTGRES_PORT: String(postgresPort) };
-  // Only what was started here may be killed, so nobody else's server is used.
-  delete env.EVENT_LOG_URL;
-  for (const { name } of services) {
-    delete env[variable(name, 'DATABASE_URL')];
-    env[variable(name, 'PORT')] = String(ports.get(name));
-  }
-  return env;
+  return withSettings(process.env, {
+    TRADEWIND_POSTGRES_PORT: String(postgresPort),
+    // Only what was started here may be killed, so nobody else's server is used.
+    EVENT_LOG_URL: undefined,
+    ...Object.fromEntries(
+      services.flatMap(({ name }) => [
+        [variable(name, 'DATABASE_URL'), undefined],
+        [variable(name, 'PORT'), String(ports.get(name))],
+      ]),
+    ),
+  });
 }
 
 async function untilReady(child: ChildProcess, logs: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { given } from '@tradewind/process/variables';
 import type { AuditOptions } from './audit.ts';
 import { type Addresses, defaultAddresses } from './books.ts';
 import { protocols } from './place.ts';
@@ -111,15 +112,19 @@ function shared(values: Shared, env: Environment) {
 
 function addresses(values: Shared, env: Environment): Addresses {
   const url = (flag: 'order-url' | 'product-url' | 'stock-url', name: string, fallback: string) => {
-    const given = values[flag] ?? (env[name] || fallback);
-    if (!/^https?:\/\/./.test(given) || !URL.canParse(given))
-      throw new UsageError(`--${flag} (${name}) must be a URL such as ${fallback}, not ${given}`);
-    return given;
+    const url = values[flag] ?? given(env, name) ?? fallback;
+    if (!/^https?:\/\/./.test(url) || !URL.canParse(url))
+      throw new UsageError(`--${flag} (${name}) must be a URL such as ${fallback}, not ${url}`);
+    return url;
   };
   return {
-    orderUrl: url('order-url', 'ORDER_URL', here(env.ORDER_PORT, defaultAddresses.orderUrl)),
-    productUrl: url('product-url', 'PRODUCT_URL', here(env.PRODUCT_PORT, defaultAddresses.productUrl)),
-    stockUrl: url('stock-url', 'STOCK_URL', here(env.STOCK_PORT, defaultAddresses.stockUrl)),
+    orderUrl: url('order-url', 'ORDER_URL', here(given(env, 'ORDER_PORT'), defaultAddresses.orderUrl)),
+    productUrl: url(
+      'product-url',
+      'PRODUCT_URL',
+      here(given(env, 'PRODUCT_PORT'), defaultAddresses.productUrl),
+    ),
+    stockUrl: url('stock-url', 'STOCK_URL', here(given(env, 'STOCK_PORT'), defaultAddresses.stockUrl)),
   };
 }
 

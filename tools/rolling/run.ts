@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { withSettings } from '@tradewind/process/variables';
 import { freePort } from '@tradewind/testing/port';
 import { type AuditReport, audit } from '../load/audit.ts';
 import { formatAudit } from '../load/report.ts';
@@ -119,16 +120,13 @@ async function rollOnce(
 }
 
 async function environment(overlap: boolean): Promise<NodeJS.ProcessEnv> {
-  const env: NodeJS.ProcessEnv = {
-    ...process.env,
+  const ports = services.map(async ({ name }) => [variable(name, 'PORT'), String(await freePort())] as const);
+  return withSettings(process.env, {
     ...(overlap && { REUSE_PORT: 'true' }),
     TRADEWIND_POSTGRES_PORT: String(await freePort()),
-  };
-  for (const { name } of services) {
-    delete env[variable(name, 'DATABASE_URL')];
-    env[variable(name, 'PORT')] = String(await freePort());
-  }
-  return env;
+    ...Object.fromEntries(services.map(({ name }) => [variable(name, 'DATABASE_URL'), undefined])),
+    ...Object.fromEntries(await Promise.all(ports)),
+  });
 }
 
 /** For people. */

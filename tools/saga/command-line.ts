@@ -1,4 +1,5 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { given } from '@tradewind/process/variables';
 import { defaultAddresses } from '../load/books.ts';
 import { type Command, UsageError } from '../load/command-line.ts';
 
@@ -45,14 +46,15 @@ export function parseSaga(argv: readonly string[], env: Environment): Command<Sa
   if (more.length > 0) throw new UsageError(`one order at a time; what is "${more.join(' ')}"?`);
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))
     throw new UsageError(`the order id must be a UUID, not "${id}"`);
-  const here = env.ORDER_PORT ? `http://127.0.0.1:${env.ORDER_PORT}` : defaultAddresses.orderUrl;
+  const port = given(env, 'ORDER_PORT');
+  const here = port === undefined ? defaultAddresses.orderUrl : `http://127.0.0.1:${port}`;
   const { json, watch } = values;
   const options = {
     id,
-    url: address('--url (ORDER_URL, ORDER_PORT)', values.url ?? (env.ORDER_URL || here)),
+    url: address('--url (ORDER_URL, ORDER_PORT)', values.url ?? given(env, 'ORDER_URL') ?? here),
     tracesUrl: address(
       '--traces (JAEGER_URL)',
-      values.traces ?? (env.JAEGER_URL || 'http://localhost:16686'),
+      values.traces ?? given(env, 'JAEGER_URL') ?? 'http://localhost:16686',
     ),
     json,
     watch,

@@ -4,10 +4,11 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@tradewind/database/embedded';
 import { flag } from '@tradewind/process/settings';
+import { given, type Variables, withSettings } from '@tradewind/process/variables';
 import { openLog, tailOf } from './logs.ts';
 import { logPath, type StartOptions } from './options.ts';
 import { POSTGRES } from './orphans.ts';
-import type { ServiceSpec } from './services.ts';
+import { type ServiceSpec, variable } from './services.ts';
 import { type ChildPlan, endOf, type Launched } from './supervisor.ts';
 
 /** Room for what lives as long as a request: without it a seventh of the processor's time goes into clearing it up. */
@@ -32,7 +33,7 @@ export interface ServiceProcess {
 
 /** Whether processes of one service may have its port at the same time. */
 export function sharesPorts({ env }: Pick<StartOptions, 'env'>): boolean {
-  return flag().parse(env.REUSE_PORT?.trim() ?? '') ?? false;
+  return flag().parse(given(env, 'REUSE_PORT') ?? '') ?? false;
 }
 
 /** The processes of a service: one, or one a role. */
@@ -45,15 +46,16 @@ export async function processesOf(
   return await Promise.all(
     groups.map(async (roles): Promise<ServiceProcess> => {
       const name = options.split ? `${spec.name} ${roles.join(' ')}` : spec.name;
-      const env = environmentOf(spec, options, addresses);
       const serves = roles.includes('serve');
       const port = serves ? options.ports[spec.name] : await freePort();
-      env[serves ? 'PORT' : 'HEALTH_PORT'] = String(port);
       // On a shared port, who answers is chance.
       const probed = serves && sharesPorts(options) ? await freePort() : port;
-      if (probed !== port) env.HEALTH_PORT = String(probed);
+      const own = {
+        ...(serves && { PORT: String(port) }),
+        ...((!serves || probed !== port) && { HEALTH_PORT: String(probed) }),
+      };
       return {
-        plan: plan(name, spec, roles, env, options),
+        plan: plan(name, spec, roles, environmentOf(spec, options, addresses, own), options),
         readyUrl: `${baseUrl(options.host, probed)}/health/ready`,
         serves,
       };
@@ -122,29 +124,35 @@ function spawnService(
   return { process: child, exited: endOf(child) };
 }
 
+/** What a process of a service finds; `own` is what it has for itself. */
 function environmentOf(
   spec: ServiceSpec,
   { env, host, dataDir }: StartOptions,
   addresses: Addresses,
+  own: Variables = {},
 ): NodeJS.ProcessEnv {
-  const own: NodeJS.ProcessEnv = {
-    ...env,
+  return withSettings(env, {
     HOST: host,
     // Less than the time that it is given before it is ended by force, so that it can say what it waits for.
-    SHUTDOWN: env.SHUTDOWN ?? '5s',
+    SHUTDOWN: given(env, 'SHUTDOWN') ?? '5s',
     // Halves the processor time of every start but the first.
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(dataDir, 'compile-cache'),
     DATABASE_URL: addresses.databaseUrls[spec.name],
     EVENT_LOG_URL: addresses.eventLogUrl,
-  };
-  // What is meant for one process must not reach another.
-  delete own.PORT;
-  delete own.HEALTH_PORT;
-  // Or all services would be one in the traces.
-  delete own.OTEL_SERVICE_NAME;
-  delete own.CONFIG_FILE;
-  for (const called of spec.calls ?? []) own[`${called.toUpperCase()}_URL`] ??= addresses.serviceUrls[called];
-  return own;
+    // What is meant for one process must not reach another.
+    PORT: undefined,
+    HEALTH_PORT: undefined,
+    // Or all services would be one in the traces.
+    OTEL_SERVICE_NAME: undefined,
+    CONFIG_FILE: undefined,
+    ...Object.fromEntries(
+      (spec.calls ?? []).map((called) => {
+        const name = variable(called, 'URL');
+        return [name, given(env, name) ?? addresses.serviceUrls[called]];
+      }),
+    ),
+    ...own,
+  });
 }
 
 /** The address of a port on this machine, for whoever runs on it too. */

@@ -64,16 +64,7 @@ export function startOptions(
   env: Sources['env'] = process.env,
 ): StartOptions {
   const specs = given.services ?? allServices;
-  const settings: Record<string, Setting<string | number | undefined>> = {
-    HOST: text('127.0.0.1'),
-    TRADEWIND_POSTGRES_PORT: port(25_432),
-    EVENT_LOG_URL: optional(eventLogUrl()),
-  };
-  for (const { name, defaultPort } of specs) {
-    settings[variable(name, 'PORT')] = port(defaultPort);
-    settings[variable(name, 'DATABASE_URL')] = optional(postgresUrl());
-  }
-  const values = readEnvironment(settings, { env });
+  const values = readEnvironment(settingsOf(specs), { env });
   const urlOf = (name: string) => (values[name] === undefined ? undefined : String(values[name]));
   const logUrl = urlOf('EVENT_LOG_URL');
   const known = specs.flatMap(({ name }) => {
@@ -92,6 +83,23 @@ export function startOptions(
     env,
     ...given,
     dataDir: resolve(given.dataDir),
+  };
+}
+
+/** What the starter itself takes from the environment. */
+export function settingsOf(
+  specs: readonly ServiceSpec[],
+): Readonly<Record<string, Setting<string | number | undefined>>> {
+  return {
+    HOST: text('127.0.0.1'),
+    TRADEWIND_POSTGRES_PORT: port(25_432),
+    EVENT_LOG_URL: optional(eventLogUrl()),
+    ...Object.fromEntries(
+      specs.flatMap(({ name, defaultPort }): [string, Setting<string | number | undefined>][] => [
+        [variable(name, 'PORT'), port(defaultPort)],
+        [variable(name, 'DATABASE_URL'), optional(postgresUrl())],
+      ]),
+    ),
   };
 }
 
@@ -122,4 +130,5 @@ Environment:
   EVENT_LOG_URL                               postgres://… or kafka://localhost:9092 (npm run kafka); PostgreSQL from npm when
                                               left out
   LOG_LEVEL                                   of the services; info when left out
+Each counts with APP_ in front, too, and then wins: APP_ORDER_PORT. docs/configuration.md has the rest.
 `;

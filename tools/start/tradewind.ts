@@ -1,3 +1,4 @@
+import { lookUp, misspelt } from '@tradewind/process/variables';
 import { maskUrl } from '@tradewind/telemetry/logger';
 import { Children } from './children.ts';
 import {
@@ -9,7 +10,7 @@ import {
   type ServiceProcess,
   sharesPorts,
 } from './launch.ts';
-import { needsPostgres, type StartOptions, startOptions } from './options.ts';
+import { needsPostgres, type StartOptions, settingsOf, startOptions } from './options.ts';
 import { endOrphans, POSTGRES } from './orphans.ts';
 import { checkPorts } from './ports.ts';
 import { variable } from './services.ts';
@@ -64,9 +65,13 @@ export async function startTradewind(
 
   const children = new Children(options, file, say);
   scope.defer(() => children.stop());
-  if (options.env.DATABASE_URL) {
+  for (const line of misspelt(options.env, Object.keys(settingsOf(options.services)))) say(line);
+  const shared = lookUp(options.env, 'DATABASE_URL');
+  if (shared) {
     const names = options.services.map(({ name }) => variable(name, 'DATABASE_URL'));
-    say(`DATABASE_URL is left aside: each service has a database of its own, chosen by ${names.join(', ')}`);
+    say(
+      `${shared.variable} is left aside: each service has a database of its own, chosen by ${names.join(', ')}`,
+    );
   }
   force?.addEventListener('abort', () => children.force(), { once: true });
   const addresses = await openPostgres(options, embedded, children, signal);

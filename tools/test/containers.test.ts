@@ -20,6 +20,12 @@ test('the files as they are have no faults', async () => {
 });
 
 describe('docker-compose.yml', () => {
+  test('may name settings with the prefix', async () => {
+    expect(
+      await faultsWith('docker-compose.yml', "HEALTH_PORT: '9464' }", "APP_HEALTH_PORT: '9464' }"),
+    ).toEqual([]);
+  });
+
   test.each<[what: string, from: string | RegExp, to: string, fault: RegExp]>([
     [
       'a key that the specification does not know',
@@ -34,6 +40,18 @@ describe('docker-compose.yml', () => {
       /kafka: start_period must be a duration/,
     ],
     ['broken YAML', 'services:\n', 'services: [\n', /./],
+    [
+      'a variable that no service knows, with the prefix',
+      "HEALTH_PORT: '9464' }",
+      "APP_HEALT_PORT: '9464' }",
+      /product knows no setting APP_HEALT_PORT/,
+    ],
+    [
+      'a wrong value under a name with the prefix',
+      "HEALTH_PORT: '9464' }",
+      "HEALTH_PORT: '9464', APP_SHUTDOWN: soon }",
+      /APP_SHUTDOWN must be a duration/,
+    ],
     [
       'an image without a version',
       'apache/kafka:4.3.1',

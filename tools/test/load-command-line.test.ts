@@ -22,6 +22,11 @@ describe('the command line', () => {
         audit: false,
       },
     });
+    expect(
+      parseAudit([], { APP_ORDER_PORT: '1', ORDER_PORT: '2', APP_STOCK_URL: 'http://b:2' }),
+    ).toMatchObject({
+      options: { orderUrl: 'http://127.0.0.1:1', stockUrl: 'http://b:2' },
+    });
     expect(parseAudit(['--run', 'a', '--run', 'b', '--json'], {})).toMatchObject({
       json: true,
       options: { runs: ['a', 'b'] },

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { withSettings } from '@tradewind/process/variables';
 import { freePort } from '@tradewind/testing/port';
 import { createDatabase } from '@tradewind/testing/postgres';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -63,15 +64,41 @@ test('a process that dies is started again, said aloud, and is ready again', asy
   );
 });
 
-test('each service gets its own addresses and nothing that is meant for another', async () => {
+test('each service gets its own addresses and nothing that is meant for another, under either name', async () => {
+  const names = [
+    'PORT',
+    'HEALTH_PORT',
+    'DATABASE_URL',
+    'EVENT_LOG_URL',
+    'HOST',
+    'CONFIG_FILE',
+    'OTEL_SERVICE_NAME',
+  ];
+  const strange = Object.fromEntries(
+    names.flatMap((name) => [name, `APP_${name}`].map((key) => [key, 'mine'])),
+  );
+  const lines: string[] = [];
   const options = {
     ...(await given(['a', 'b'])),
-    env: { ...process.env, PORT: '1', DATABASE_URL: 'postgres://not/this' },
+    host: '127.0.0.1',
+    env: {
+      ...process.env,
+      ...strange,
+      EVENT_LOG_URL: '',
+      APP_EVENT_LOG_URL: '',
+      APP_SHUTDOWN: '3s',
+      APP_A_PROT: '1',
+    },
   };
-  const running = await started(options);
+  const running = await started(options, { say: (line) => lines.push(line) });
+  expect(lines).toContainEqual(expect.stringContaining('APP_DATABASE_URL is left aside'));
+  expect(lines).toContainEqual('APP_A_PROT is not a setting; APP_A_PORT is');
   const { a, b } = running.addresses.serviceUrls;
   for (const [name, url] of Object.entries({ a, b })) {
-    expect(await environmentOf(url ?? '')).toMatchObject({
+    const environment = await environmentOf(url ?? '');
+    expect(Object.values(environment)).not.toContain('mine');
+    expect(environment.SHUTDOWN).toBe('3s');
+    expect(environment).toMatchObject({
       PORT: String(running.options.ports[name]),
       DATABASE_URL: running.addresses.databaseUrls[name],
       EVENT_LOG_URL: running.addresses.eventLogUrl,
@@ -223,7 +250,11 @@ describe('as a process, with a PostgreSQL of its own', () => {
   let env: NodeJS.ProcessEnv;
   beforeEach(async () => {
     const [a, b, postgres] = await Promise.all([freePort(), freePort(), freePort()]);
-    env = { ...process.env, A_PORT: String(a), B_PORT: String(b), TRADEWIND_POSTGRES_PORT: String(postgres) };
+    env = withSettings(process.env, {
+      A_PORT: String(a),
+      B_PORT: String(b),
+      TRADEWIND_POSTGRES_PORT: String(postgres),
+    });
   });
 
   async function launch(): Promise<{

@@ -34,6 +34,23 @@ test('a starter that runs on the data folder has noted its ports and processes; 
   });
 });
 
+test('names with the prefix APP_ count as for npm start', () => {
+  const { file } = StateFile.claim(dataDir, { postgres: 1001, order: 1002, stock: 1003, product: 1004 });
+  using _ = file;
+  const found = whereabouts(dataDir, {
+    APP_STOCK_PORT: '2003',
+    STOCK_PORT: '2004',
+    APP_ORDER_DATABASE_URL: 'postgres://me@db/orders',
+    APP_TRADEWIND_POSTGRES_PORT: '2001',
+    APP_PRODUCT_URL: 'http://p:1',
+  });
+  expect(found).toMatchObject({
+    log: { url: 'postgres://postgres@127.0.0.1:2001/log' },
+    databaseUrls: { order: 'postgres://me@db/orders' },
+    serviceUrls: { order: 'http://127.0.0.1:1002', stock: 'http://127.0.0.1:2003', product: 'http://p:1' },
+  });
+});
+
 test('Kafka is named by its URL and its own variables, and what is wrong is listed', () => {
   expect(whereabouts(dataDir, { EVENT_LOG_URL: 'kafka://a:1,b:2', KAFKA_SASL: 'plain' }).log).toMatchObject({
     url: 'kafka://a:1,b:2',

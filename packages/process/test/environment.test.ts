@@ -126,6 +126,58 @@ test('a wrong secret is never shown', () => {
   }
 });
 
+describe('the prefix APP_', () => {
+  test('counts for every setting, secrets too, and wins over the name alone, which wins over the file', async () => {
+    const path = await file('prefix.yaml', 'PORT: 4000\nATTEMPTS: 3\nLEVEL: debug\n');
+    const env = {
+      APP_DATABASE_URL: DATABASE_URL,
+      DATABASE_URL: 'postgres://other/place',
+      APP_PORT: ' 6000 ',
+      PORT: '5000',
+      ATTEMPTS: '4',
+      APP_BROKERS: 'a,b',
+    };
+    expect(readEnvironment(settings, { env, file: path })).toMatchObject({
+      DATABASE_URL,
+      PORT: 6000,
+      ATTEMPTS: 4,
+      LEVEL: 'debug',
+      BROKERS: ['a', 'b'],
+      HOST: '127.0.0.1',
+    });
+  });
+
+  test('gives nothing where it is empty', () => {
+    expect(readEnvironment(settings, { env: { DATABASE_URL, APP_PORT: ' ', PORT: '5000' } }).PORT).toBe(5000);
+  });
+
+  test('is in the name of what is wrong, if that was given', async () => {
+    const env = {
+      APP_PORT: 'tcp://10.96.0.1:80',
+      PORT: '3000',
+      LEVEL: 'loud',
+      APP_DATABASE_URL: 'x:s3cret@y',
+    };
+    const path = await file('wrong.yaml', 'ATTEMPTS: 11\n');
+    const mistakes = mistakesOf(settings, { env, file: path });
+    expect(mistakes).toEqual([
+      { name: 'APP_PORT', problem: 'must be a port, 0 to 65535, not "tcp://10.96.0.1:80"' },
+      { name: 'APP_DATABASE_URL', problem: expect.stringContaining('must be a URL') },
+      { name: 'LEVEL', problem: 'must be one of info, debug, not "loud"' },
+      { name: 'ATTEMPTS', problem: `must be a whole number from 1 to 10, not "11" (in ${path})` },
+    ]);
+    expect(JSON.stringify(mistakes)).not.toContain('s3cret');
+  });
+
+  test('is not for files', async () => {
+    const path = await file('prefixed.yaml', 'APP_PORT: 1\nAPP_PROT: 1\n');
+    expect(mistakesOf(settings, { env: { DATABASE_URL }, file: path })).toEqual([
+      { name: 'APP_PORT', problem: `is not a setting; without the prefix, PORT is (in ${path})` },
+      { name: 'APP_PROT', problem: `is not a setting (in ${path})` },
+    ]);
+  });
+});
+
 describe('the file', () => {
   test('gives values in YAML and in JSON; the environment wins', async () => {
     const yaml = await file('a.yaml', 'PORT: 4000\nSHUTDOWN: 3s\nVERBOSE: true\nBROKERS: [a, b]\n');
@@ -154,6 +206,38 @@ describe('the file', () => {
       '__proto__',
     ]);
     expect(JSON.stringify(mistakes)).not.toContain('s3cret');
+  });
+
+  test('is wrong with what is nested, and says how', async () => {
+    const path = await file('nested.yaml', 'PORT:\n  http: 4000\nBROKERS: [[a], b]\nHOST: [{ a: 1 }]\n');
+    expect(mistakesOf(settings, { env: { DATABASE_URL }, file: path })).toEqual(
+      ['PORT', 'BROKERS', 'HOST'].map((name) => ({
+        name,
+        problem: `must be a single value or a list (in ${path})`,
+      })),
+    );
+  });
+
+  test('is taken by the letter, and gives nothing where it is empty', async () => {
+    const path = await file(
+      'letter.yaml',
+      'HOST: 007\nPORT:\nLEVEL: ~\nSHUTDOWN: null\nATTEMPTS: ""\nBROKERS: []\n',
+    );
+    expect(readEnvironment(settings, { env: { DATABASE_URL }, file: path })).toMatchObject({
+      HOST: '007',
+      PORT: 3000,
+      LEVEL: 'info',
+      SHUTDOWN: 10_000,
+      ATTEMPTS: 5,
+      BROKERS: [],
+    });
+  });
+
+  test('is never quoted, for it may hold what it must not', async () => {
+    const path = await file('quoted.yaml', 'KAFKA_PASSWORD: s3cret: x\n');
+    const [mistake] = mistakesOf(settings, { env: { DATABASE_URL }, file: path });
+    expect(mistake?.problem).toMatch(/^can't be read: .* at line 1, column \d+$/);
+    expect(mistake?.problem).not.toContain('s3cret');
   });
 
   test.each([
