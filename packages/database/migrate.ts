@@ -1,3 +1,4 @@
+import { Refusal } from '@tradewind/process/refusal';
 import type { Database } from './database.ts';
 
 /** Where a database's schema stands. */
@@ -16,9 +17,30 @@ export async function migrateUp(database: Database): Promise<string[]> {
   return await locked(database, async () => (await database.orm.migrator.up()).map(({ name }) => name));
 }
 
-/** Takes the newest applied step back. Resolves with its name, or none when there is nothing to take back. */
+/**
+ * Takes the newest applied step back. Resolves with its name, or none when there is nothing to take back.
+ * @throws Refusal when the step is of another release, for this one does not know the way back
+ */
 export async function migrateDown(database: Database): Promise<string[]> {
-  return await locked(database, async () => (await database.orm.migrator.down()).map(({ name }) => name));
+  return await locked(database, async () => {
+    mustKnow(database, (await appliedSteps(database)).slice(-1));
+    return (await database.orm.migrator.down()).map(({ name }) => name);
+  });
+}
+
+/**
+ * Takes every applied step back, the newest first, and applies all of this release, one transaction each: all data is gone. Where one fails, the
+ * steps before it stay as they have become, and the next reset goes on from there. Resolves with the names of both.
+ * @throws Refusal, with nothing changed, when a step that was applied is of another release
+ */
+export async function migrateReset(database: Database): Promise<{ down: string[]; up: string[] }> {
+  return await locked(database, async () => {
+    mustKnow(database, await appliedSteps(database));
+    const { migrator } = database.orm;
+    const down = await migrator.down({ to: 0 });
+    const up = await migrator.up();
+    return { down: down.map(({ name }) => name), up: up.map(({ name }) => name) };
+  });
 }
 
 /** What was applied and what is missing. Changes nothing. */
@@ -35,6 +57,15 @@ export async function migrationStatus(database: Database): Promise<SchemaStatus>
 export async function probeSchema(database: Database): Promise<void> {
   const { pending } = await migrationStatus(database);
   if (pending.length > 0) throw new Error(`schema steps are missing: ${pending.join(', ')} (run migrate)`);
+}
+
+function mustKnow({ schema }: Database, applied: readonly { name: string }[]): void {
+  const known = new Set(schema.steps.map(({ name }) => name));
+  const strange = applied.map(({ name }) => name).filter((name) => !known.has(name));
+  if (strange.length > 0)
+    throw new Refusal(
+      `this release does not know the way back of ${strange.join(', ')}: use the one that applied it`,
+    );
 }
 
 async function appliedSteps(database: Database): Promise<{ name: string; at: Date }[]> {

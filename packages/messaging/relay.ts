@@ -29,6 +29,9 @@ export interface RelayOptions {
   readonly pollMs?: number;
 }
 
+/** Its connection's name in pg_stat_activity. */
+export const RELAY_CONNECTION = 'relay';
+
 /** Held by the outbox's owner for as long as its connection lives. */
 const OWNER_LOCK = 7_420_002;
 /** How soon another process takes over when the owner's connection ends. */
@@ -143,7 +146,7 @@ class OutboxRelay implements Relay {
   async #session(onProgress: () => void): Promise<void> {
     const client = new Client({
       connectionString: sessionUrl(this.#options.databaseUrl),
-      application_name: 'relay',
+      application_name: RELAY_CONNECTION,
       connectionTimeoutMillis: 5_000,
       query_timeout: PATIENCE_MS,
       keepAlive: true,

@@ -49,6 +49,11 @@ const BURY = `
     DO UPDATE SET deaths = lone_death.deaths + 1, last_death = clock_timestamp()
   RETURNING topic, partition, "offset", deaths`;
 
+/** The name of a listener's connection in pg_stat_activity. */
+export function listenerConnection(group: string): string {
+  return `${group} listener`;
+}
+
 /** A session as others see it. */
 export type Life = 'alive' | 'gone' | 'in doubt' | 'buried';
 
@@ -109,7 +114,7 @@ export class Session implements AsyncDisposable {
         idle_session_timeout: SILENCE,
         lock_timeout: '0',
       }),
-      application_name: `${this.group} listener`,
+      application_name: listenerConnection(this.group),
       connectionTimeoutMillis: 5_000,
       query_timeout: PATIENCE_MS,
       keepAlive: true,

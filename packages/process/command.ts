@@ -1,17 +1,24 @@
-import { createLogger, flushLogger, type Logger, type LogLevel } from '@tradewind/telemetry/logger';
-import { type MigrateDirection, parseCommand, type Request, type Role, usage } from './arguments.ts';
+import { dirname } from 'node:path';
+import { createLogger, flushLogger, type Logger, type LogLevel, maskText } from '@tradewind/telemetry/logger';
+import { type Migration, parseCommand, type Request, type Role, usage } from './arguments.ts';
+import { configurationFile } from './configuration-file.ts';
 import { ConfigurationError, type Sources } from './environment.ts';
+import { Refusal } from './refusal.ts';
 import { stopSignal } from './signals.ts';
 import { Running } from './together.ts';
 import { Waits } from './wait-for.ts';
 
-export type { MigrateDirection, Role } from './arguments.ts';
+export type { Migration, Role } from './arguments.ts';
 
 /** The part of every service's configuration that its process needs. */
 export interface ProcessConfig {
   readonly logLevel: LogLevel;
   /** From the signal to stop to the end, in milliseconds. */
   readonly shutdownMs: number;
+  /** What looks wrong and may be right; logged. */
+  readonly warnings?: readonly string[];
+  /** What libraries are to find that read the environment by themselves. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 /** What a command gets. Whatever it opens it disposes itself (`await using`) before it returns. */
@@ -38,10 +45,16 @@ export interface Service<Config extends ProcessConfig> {
   /** `print` writes a line for people. */
   readonly migrate: (
     context: Context<Config> & {
-      readonly direction: MigrateDirection;
+      readonly migration: Migration;
       readonly print: (line: string) => void;
     },
   ) => Promise<void>;
+  /** Writes the file of a new schema step. `folder` is that of the program: the service's. */
+  readonly newStep: (step: {
+    readonly name: string;
+    readonly folder: string;
+    readonly print: (line: string) => void;
+  }) => Promise<void>;
   /** Only where there is a read model. */
   readonly rebuild?: (context: Context<Config> & { readonly print: (line: string) => void }) => Promise<void>;
 }
@@ -68,8 +81,32 @@ export async function runService<Config extends ProcessConfig>(service: Service<
     process.exitCode = 2;
     return;
   }
+  if (request.kind === 'new step') return await writeNewStep(service, request.name);
   const config = configure(service, request);
-  if (config) await runInProcess(service, request, config);
+  if (!config) return;
+  Object.assign(process.env, config.variables);
+  await runInProcess(service, request, config);
+}
+
+async function writeNewStep<Config extends ProcessConfig>(
+  service: Service<Config>,
+  name: string,
+): Promise<void> {
+  try {
+    await service.newStep({ name, folder: dirname(process.argv[1] ?? ''), print });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    refuse(service.name, error);
+  }
+}
+
+function refuse(name: string, { message, exitCode }: Refusal): void {
+  process.stderr.write(`${name}: ${maskText(message)}\n`);
+  process.exitCode = exitCode;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 /** The configuration, or nothing after its mistakes were shown. */
@@ -77,7 +114,7 @@ function configure<Config extends ProcessConfig>(
   service: Service<Config>,
   { file }: { file?: string },
 ): Config | undefined {
-  const path = file ?? (process.env.CONFIG_FILE || undefined);
+  const path = configurationFile(file, process.env);
   try {
     return service.configure({ env: process.env, ...(path === undefined ? {} : { file: path }) });
   } catch (error) {
@@ -88,7 +125,7 @@ function configure<Config extends ProcessConfig>(
   }
 }
 
-type Runnable = Exclude<Request, { kind: 'help' | 'wrong' }>;
+type Runnable = Exclude<Request, { kind: 'help' | 'wrong' | 'new step' }>;
 
 async function runInProcess<Config extends ProcessConfig>(
   service: Service<Config>,
@@ -115,12 +152,14 @@ async function runInProcess<Config extends ProcessConfig>(
     exit,
   });
   const context = { config, signal, logger, waits: new Waits(), running };
+  for (const warning of config.warnings ?? []) logger.warn(warning);
   try {
     await perform(service, request, context);
     logger.debug('done');
   } catch (error) {
+    if (error instanceof Refusal) refuse(name, error);
     // To stop is what was asked for.
-    if (!(signal.aborted && error === signal.reason)) {
+    else if (!(signal.aborted && error === signal.reason)) {
       logger.fatal({ err: error }, `${request.kind} failed`);
       process.exitCode = 1;
     }
@@ -139,11 +178,10 @@ async function perform<Config extends ProcessConfig>(
   context: Context<Config>,
 ) {
   const { running, signal, logger } = context;
-  const print = (line: string) => process.stdout.write(`${line}\n`);
   switch (request.kind) {
     case 'migrate':
       return await running.track('migrate', () =>
-        service.migrate({ ...context, direction: request.direction, print }),
+        service.migrate({ ...context, migration: request.migration, print }),
       );
     case 'rebuild':
       return await running.track('rebuild', async () => service.rebuild?.({ ...context, print }));

@@ -42,15 +42,15 @@ export function openServiceDatabase<Own extends Settings>(
   { name, schema }: ServiceDefinition<Own>,
   { DATABASE_URL: url, DATABASE_POOL: poolSize }: CommonConfig,
   logger: Logger,
-  options: Pick<DatabaseOptions, 'statementTimeoutMs' | 'onConnectionTaken'> = {},
+  options: Partial<Pick<DatabaseOptions, 'name' | 'statementTimeoutMs' | 'onConnectionTaken'>> = {},
 ): Promise<Database> {
   return openDatabase({
+    name,
     ...options,
     // Whoever gives statements any time gives locks any time.
     ...(options.statementTimeoutMs === 0 && { lockTimeoutMs: 0 }),
     url,
     schema,
-    name,
     poolSize,
     onConnectionError: (error) => logger.warn({ err: error }, 'a database connection was lost'),
   });

@@ -1,16 +1,11 @@
-import { migrateDown, migrateUp, migrationStatus, probeSchema } from '@tradewind/database/migrate';
 import { type ProcessConfig, runService } from '@tradewind/process/command';
 import { readEnvironment, type Settings, type Sources, type Values } from '@tradewind/process/environment';
-import { waitFor } from '@tradewind/process/wait-for';
+import { misspelt, openTelemetryVariables } from '@tradewind/process/variables';
 import { startTelemetry } from '@tradewind/telemetry/start';
 import type { CommonConfig, ServiceDefinition } from './define.ts';
-import { openServiceDatabase, openWhenThere, runRoles } from './open.ts';
-
-/** A service's configuration, with what its process and its exporters read. */
-interface Configured<Own extends Settings> extends ProcessConfig {
-  readonly config: CommonConfig & Values<Own>;
-  readonly env: Sources['env'];
-}
+import { migrate, newStep } from './migrate.ts';
+import { runRoles } from './open.ts';
+import { rebuildModel } from './rebuild.ts';
 
 /** A service's main: serve, listen, migrate. The only place that reads the process's environment for it. */
 export async function main<Own extends Settings>(definition: ServiceDefinition<Own>): Promise<void> {
@@ -20,7 +15,15 @@ export async function main<Own extends Settings>(definition: ServiceDefinition<O
     version: definition.version,
     configure: (sources) => {
       const config = configOf(definition, sources);
-      return { config, env: sources.env, logLevel: config.LOG_LEVEL, shutdownMs: config.SHUTDOWN };
+      const variables = openTelemetryVariables(sources.env, config);
+      return {
+        config,
+        variables,
+        env: { ...sources.env, ...variables },
+        warnings: misspelt(sources.env, Object.keys(definition.settings)),
+        logLevel: config.LOG_LEVEL,
+        shutdownMs: config.SHUTDOWN,
+      };
     },
     async run({ config: { config, env }, ...context }) {
       const { name, version } = definition;
@@ -35,32 +38,19 @@ export async function main<Own extends Settings>(definition: ServiceDefinition<O
       });
       await runRoles({ ...context, definition, config, spans: () => telemetry.spans });
     },
-    async migrate({ config, direction, print, logger, signal, waits }) {
-      await using database = await openServiceDatabase(definition, config.config, logger, {
-        statementTimeoutMs: 0,
-      });
-      await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });
-      if (direction === 'status') {
-        const { applied, pending } = await migrationStatus(database);
-        for (const { name, at } of applied) print(`applied  ${name}  ${at.toISOString()}`);
-        for (const name of pending) print(`missing  ${name}`);
-        return;
-      }
-      const steps = direction === 'up' ? await migrateUp(database) : await migrateDown(database);
-      print(steps.length === 0 ? 'nothing to do' : `${direction}: ${steps.join(', ')}`);
-    },
+    migrate: ({ config: { config }, ...context }) => migrate({ ...context, definition, config }),
+    newStep,
     ...(rebuild && {
-      async rebuild({ config: { config }, print, logger, signal, waits }) {
-        await using database = await openServiceDatabase(definition, config, logger, {
-          statementTimeoutMs: 0,
-        });
-        await waitFor({ name: 'database', probe: () => database.probe(), signal, logger, waits });
-        await waitFor({ name: 'schema', probe: () => probeSchema(database), signal, logger, waits });
-        await using log = await openWhenThere(definition, config, { signal, logger, waits });
-        await rebuild({ database, log, logger, signal, print });
-      },
+      rebuild: ({ config: { config }, ...context }) =>
+        rebuildModel({ ...context, definition, config, rebuild }),
     }),
   });
+}
+
+/** A service's configuration, with what its process and its exporters read. */
+interface Configured<Own extends Settings> extends ProcessConfig {
+  readonly config: CommonConfig & Values<Own>;
+  readonly env: Sources['env'];
 }
 
 /** Reads a service's configuration. @throws ConfigurationError that lists everything that is wrong */

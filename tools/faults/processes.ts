@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { startEmbeddedPostgres } from '@tradewind/database/embedded';
+import { type Variables, withSettings } from '@tradewind/process/variables';
 import { openLog } from '../start/logs.ts';
 import { type ServiceSpec, services } from '../start/services.ts';
 import { type ChildPlan, endOf, type Launched } from '../start/supervisor.ts';
@@ -32,6 +33,23 @@ export const posts: readonly Post[] = services.flatMap((spec) =>
 
 export const logFile = (dataDir: string, name: string) =>
   join(dataDir, 'logs', `${name.replaceAll(' ', '-')}.log`);
+
+/** What a process finds: what this one has, and its own settings. */
+export function environment(dataDir: string, own: Variables): NodeJS.ProcessEnv {
+  return withSettings(process.env, {
+    HOST: '127.0.0.1',
+    SHUTDOWN: '5s',
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(dataDir, 'compile-cache'),
+    // What is meant for one process must not reach another.
+    PORT: undefined,
+    HEALTH_PORT: undefined,
+    GRPC_PORT: undefined,
+    CONFIG_FILE: undefined,
+    TLS_CERT: undefined,
+    TLS_KEY: undefined,
+    ...own,
+  });
+}
 
 /** Runs a service's command; what it writes goes to a file of its own. */
 export function launch(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EventLog } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
-import { type Variables, withSettings } from '@tradewind/process/variables';
+import type { Variables } from '@tradewind/process/variables';
 import { createLogger } from '@tradewind/telemetry/logger';
 import { freePort } from '@tradewind/testing/port';
 import { Client } from 'pg';
@@ -14,7 +14,7 @@ import { untilReady } from '../start/readiness.ts';
 import { type ServiceSpec, services, variable } from '../start/services.ts';
 import { Supervisor } from '../start/supervisor.ts';
 import { type LogKind, type LogSide, openLogSide } from './event-log.ts';
-import { launch, logFile, type Post, postgresPlan, posts } from './processes.ts';
+import { environment, launch, logFile, type Post, postgresPlan, posts } from './processes.ts';
 import { openProxy, type Way } from './proxy.ts';
 
 /** A process of a service, and its ways to what it needs. */
@@ -257,20 +257,8 @@ export class World implements AsyncDisposable {
 
   #environment(spec: ServiceSpec, own: Variables): NodeJS.ProcessEnv {
     const front = (called: string) => `http://127.0.0.1:${this.#fronts.get(called)?.port}`;
-    return withSettings(process.env, {
-      HOST: '127.0.0.1',
-      SHUTDOWN: '5s',
-      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(this.options.dataDir, 'compile-cache'),
-      // What is meant for one process must not reach another.
-      PORT: undefined,
-      HEALTH_PORT: undefined,
-      GRPC_PORT: undefined,
-      CONFIG_FILE: undefined,
-      TLS_CERT: undefined,
-      TLS_KEY: undefined,
-      ...Object.fromEntries((spec.calls ?? []).map((called) => [variable(called, 'URL'), front(called)])),
-      ...own,
-    });
+    const calls = (spec.calls ?? []).map((called) => [variable(called, 'URL'), front(called)] as const);
+    return environment(this.options.dataDir, { ...Object.fromEntries(calls), ...own });
   }
 
   #addresses(portOf: (service: string) => number | undefined): Addresses {
