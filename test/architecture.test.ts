@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { basename, dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { SchemaStep } from '@tradewind/database/database';
 import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -167,6 +168,43 @@ test('files stay small enough to read', () => {
       ),
   );
 });
+
+test('every schema step of a service is listed, named after its file, and next to the one before', async () => {
+  const folders = globSync('services/*/migrations', { cwd: root });
+  expect(folders.length).toBeGreaterThan(2);
+  for (const folder of folders) {
+    const names = globSync(`${folder}/*.ts`, { cwd: root })
+      .map((path) => basename(path, '.ts'))
+      .toSorted();
+    const steps = await Promise.all(names.map((name) => stepIn(`${folder}/${name}.ts`)));
+    expect(
+      steps.map(({ step }) => step.name),
+      `${folder}: a step has the name of its file`,
+    ).toEqual(names);
+    expect(
+      names.map((name) => Number(/^\d{4}(?=-[a-z0-9-]+$)/.exec(name)?.[0])),
+      `${folder}: numbers of four digits from 0001 on, without gaps`,
+    ).toEqual(names.map((_, index) => index + 1));
+    const listed = await import(resolve(root, folder, '../service.ts'));
+    const own = (listed.service.schema.steps as SchemaStep[]).filter(({ name }) => !name.startsWith('0000-'));
+    expect(own, `${folder}/../service.ts: schema.steps lists each, in the order of their numbers`).toEqual(
+      steps.map(({ step }) => step),
+    );
+    for (const { step, variable } of steps)
+      expect(variable, `${folder}/${step.name}.ts exports its name in camelCase`).toBe(
+        step.name.slice(5).replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+      );
+  }
+});
+
+/** The one thing that a step's file exports. */
+async function stepIn(path: string): Promise<{ variable: string; step: SchemaStep }> {
+  const exported = Object.entries((await import(resolve(root, path))) as Record<string, SchemaStep>);
+  const [only] = exported;
+  if (!only || exported.length > 1)
+    throw new Error(`${path} exports ${exported.length} things: a step a file`);
+  return { variable: only[0], step: only[1] };
+}
 
 test('handlers touch nothing but their transaction', () => {
   report(
