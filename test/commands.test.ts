@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { globSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
 import { configOf } from '@tradewind/service/run';
 import { freePort } from '@tradewind/testing/port';
@@ -122,24 +125,59 @@ describe('the example of a file', () => {
 });
 
 describe('OpenTelemetry', () => {
+  const none = 'http://127.0.0.1:1';
   test.each([
-    ['the file', {}, 'OTEL_EXPORTER_OTLP_ENDPOINT: http://127.0.0.1:9/\n'],
     [
-      'the variable with the prefix, of two',
-      { APP_OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9/', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://x:1' },
-      '',
+      'variables with the prefix, which win',
+      (url: string) => ({
+        APP_OTEL_EXPORTER_OTLP_ENDPOINT: url,
+        OTEL_EXPORTER_OTLP_ENDPOINT: none,
+        // No setting of ours: the library alone reads it.
+        APP_OTEL_EXPORTER_OTLP_HEADERS: 'x-from=prefix',
+        OTEL_EXPORTER_OTLP_HEADERS: 'x-from=elsewhere',
+      }),
+      () => '',
+      'prefix',
     ],
-  ])('gets its settings from %s', async (_, env, file) => {
+    [
+      'the file',
+      () => ({ OTEL_EXPORTER_OTLP_HEADERS: 'x-from=environment' }),
+      (url: string) => `OTEL_EXPORTER_OTLP_ENDPOINT: ${url}\n`,
+      'environment',
+    ],
+  ])('gets its settings from %s', async (_, env, file, from) => {
+    await using collector = await openCollector();
     const path = join(commands.folder, 'tracing.yaml');
-    await writeFile(path, `PORT: 0\n${file}`);
+    await writeFile(path, `PORT: 0\n${file(collector.url)}`);
     const service = commands.start(orderMain, ['serve', '--config', path], {
       ...(await commands.addresses()),
-      ...env,
+      ...env(collector.url),
     });
-    await expect
-      .poll(service.output, { timeout: 30_000 })
-      .toMatch(/"exporter":"otlp","endpoint":"http:\/\/127\.0\.0\.1:9\/"/);
+    await expect.poll(() => collector.headers[0]?.['x-from'], { timeout: 30_000 }).toBe(from);
+    await expect.poll(service.output).toContain('tracing: it works');
     service.child.kill('SIGTERM');
     expect((await service.ended).code).toBe(0);
   });
 });
+
+/** Takes whatever comes, and keeps its headers. */
+async function openCollector(): Promise<
+  { readonly url: string; readonly headers: IncomingHttpHeaders[] } & AsyncDisposable
+> {
+  const headers: IncomingHttpHeaders[] = [];
+  const server = createServer((request, response) => {
+    headers.push(request.headers);
+    request.resume().on('end', () => response.end());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    headers,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

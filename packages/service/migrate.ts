@@ -46,7 +46,7 @@ export async function migrate<Own extends Settings>(options: MigrateOptions<Own>
       if (!migration.yes) throw new Refusal(await warningOf(database, where), 2);
       await mustBeAlone(database, definition.name, where);
       const { down, up } = await migrateReset(database);
-      say('down', down);
+      if (down.length > 0) say('down', down);
       say('up', up);
     }
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { startEmbeddedPostgres } from '@tradewind/database/embedded';
 import { check, equal, must } from './check.ts';
 import { place, settled } from './orders.ts';
-import { type Shell, succeed } from './shell.ts';
+import { run, type Shell, succeed } from './shell.ts';
 import { type Ports, start, stateOf, stop } from './tradewind.ts';
 
 const services = ['order', 'product', 'stock'] as const;
@@ -63,4 +63,10 @@ async function migrations(shell: Shell, name: string, url: string): Promise<void
       equal(count(await migrate('status'), 'applied'), missing);
     },
   );
+  await check(`services/${name}: migrate reset says what is lost, and with --yes does it`, async () => {
+    const asked = await run({ ...shell, env }, `npm run --silent migrate -w services/${name} reset`);
+    must(asked.code === 2 && asked.text.includes('destroys all data'), asked);
+    must((await migrate('reset --yes')).includes('up:'), 'reset did nothing');
+    must(!(await migrate('status')).includes('missing'), 'steps are missing after a reset');
+  });
 }
