@@ -20,6 +20,7 @@ export type Request =
 export interface Offered {
   readonly roles: readonly Role[];
   readonly rebuild: boolean;
+  readonly migrate: boolean;
 }
 
 /** Reads a service's command line, without the program's own name. */
@@ -41,7 +42,7 @@ export function parseCommand(argv: readonly string[], offered: Offered): Request
     case undefined:
       return wrong('a command is missing');
     case 'migrate':
-      return migrateRequest(rest, values);
+      return offered.migrate ? migrateRequest(rest, values) : wrong('there is no schema to migrate here');
     case 'rebuild':
       if (!offered.rebuild) return wrong('there is no read model to rebuild here');
       return rest.length > 0
@@ -101,25 +102,27 @@ function parse(argv: readonly string[]) {
 }
 
 /** What a person sees who asked for help or for something that is not there. */
-export function usage(name: string, { roles, rebuild }: Offered): string {
+export function usage(name: string, { roles, rebuild, migrate }: Offered): string {
   const lines = [
     roles.includes('serve') && '  serve           answers requests',
     roles.includes('listen') && '  listen          consumes topics',
     roles.length > 1 && `  ${roles.join(' ')}    both in one process`,
-    '  migrate [up]    applies the missing schema steps',
-    '  migrate down    takes the newest step back',
-    '  migrate status  shows the steps that are applied and those that are missing',
-    '  migrate reset   takes every step back and applies all again: an empty database; destroys all data, so it asks for --yes',
-    '  migrate new NAME',
-    '                  writes the file of a new step into migrations/; reads no configuration and needs no database',
+    migrate && '  migrate [up]    applies the missing schema steps',
+    migrate && '  migrate down    takes the newest step back',
+    migrate && '  migrate status  shows the steps that are applied and those that are missing',
+    migrate &&
+      '  migrate reset   takes every step back and applies all again: an empty database; destroys all data, so it asks for --yes',
+    migrate && '  migrate new NAME',
+    migrate &&
+      '                  writes the file of a new step into migrations/; reads no configuration and needs no database',
     rebuild && '  rebuild         makes the read model again from the event log',
     '',
     'Options:',
     '  --config FILE  settings from a YAML or JSON file (or CONFIG_FILE); the environment wins over it: APP_PORT, else PORT, else the file',
-    '  --yes          of migrate reset: do it',
+    migrate && '  --yes          of migrate reset: do it',
     '  --help         this text',
-    '',
-    'An option needs "--" before it when npm runs the command: npm run migrate -- reset --yes',
+    migrate && '',
+    migrate && 'An option needs "--" before it when npm runs the command: npm run migrate -- reset --yes',
   ];
   return [`Commands of ${name}:`, ...lines.filter((line) => line !== false), ''].join('\n');
 }

@@ -42,15 +42,15 @@ export interface Service<Config extends ProcessConfig> {
   readonly run: (context: Context<Config> & { readonly roles: ReadonlySet<Role> }) => Promise<void>;
   /** Which of the two there are; both when left out. */
   readonly roles?: readonly Role[];
-  /** `print` writes a line for people. */
-  readonly migrate: (
+  /** Only where there is a schema. `print` writes a line for people. */
+  readonly migrate?: (
     context: Context<Config> & {
       readonly migration: Migration;
       readonly print: (line: string) => void;
     },
   ) => Promise<void>;
   /** Writes the file of a new schema step. `folder` is that of the program: the service's. */
-  readonly newStep: (step: {
+  readonly newStep?: (step: {
     readonly name: string;
     readonly folder: string;
     readonly print: (line: string) => void;
@@ -70,6 +70,7 @@ export async function runService<Config extends ProcessConfig>(service: Service<
   const offered = {
     roles: service.roles ?? (['serve', 'listen'] as const),
     rebuild: service.rebuild !== undefined,
+    migrate: service.migrate !== undefined,
   };
   const request = parseCommand(process.argv.slice(2), offered);
   if (request.kind === 'help') {
@@ -93,7 +94,7 @@ async function writeNewStep<Config extends ProcessConfig>(
   name: string,
 ): Promise<void> {
   try {
-    await service.newStep({ name, folder: dirname(process.argv[1] ?? ''), print });
+    await service.newStep?.({ name, folder: dirname(process.argv[1] ?? ''), print });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     refuse(service.name, error);
@@ -180,8 +181,8 @@ async function perform<Config extends ProcessConfig>(
   const { running, signal, logger } = context;
   switch (request.kind) {
     case 'migrate':
-      return await running.track('migrate', () =>
-        service.migrate({ ...context, migration: request.migration, print }),
+      return await running.track('migrate', async () =>
+        service.migrate?.({ ...context, migration: request.migration, print }),
       );
     case 'rebuild':
       return await running.track('rebuild', async () => service.rebuild?.({ ...context, print }));

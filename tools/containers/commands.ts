@@ -31,7 +31,7 @@ export function readCommand(
     return { faults: [`"${said}": the image does not hold ${file}`] };
   const service = /^services\/([\w-]+)\/main\.ts$/.exec(file)?.[1];
   if (service === undefined) return { faults: [] };
-  const request = parseCommand(args, { roles: ['serve', 'listen'], rebuild: false });
+  const request = parseCommand(args, { roles: ['serve', 'listen'], rebuild: false, migrate: true });
   if (request.kind === 'wrong') return { faults: [`"${said}": ${request.problem}`] };
   return {
     runs: { service, roles: request.kind === 'run' ? [...request.roles] : [request.kind] },

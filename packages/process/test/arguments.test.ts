@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseCommand, usage } from '../arguments.ts';
 
-const both = { roles: ['serve', 'listen'], rebuild: true } as const;
+const both = { roles: ['serve', 'listen'], rebuild: true, migrate: true } as const;
 
 test.each([
   [['serve'], { kind: 'run', roles: new Set(['serve']) }],
@@ -49,10 +49,11 @@ test.each([
 });
 
 test('a service has only the commands that it offers', () => {
-  const offered = { roles: ['serve'], rebuild: false } as const;
+  const offered = { roles: ['serve'], rebuild: false, migrate: false } as const;
   expect(parseCommand(['listen'], offered)).toMatchObject({ kind: 'wrong' });
   expect(parseCommand(['rebuild'], offered)).toMatchObject({ kind: 'wrong' });
-  expect(usage('x', offered)).not.toMatch(/listen|rebuild/);
+  expect(parseCommand(['migrate'], offered)).toMatchObject({ kind: 'wrong' });
+  expect(usage('x', offered)).not.toMatch(/listen|rebuild|migrate (down|new)/);
   expect(usage('x', both)).toMatch(/serve listen[\s\S]*rebuild/);
   for (const action of ['[up]', 'down', 'status', 'reset', 'new NAME'])
     expect(usage('x', both)).toContain(`  migrate ${action} `.trimEnd());
