@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from '@tradewind/telemetry/logger';
 import { type HttpAnswer, httpAnswer } from './answer.ts';
@@ -47,29 +47,33 @@ export async function serveFunction({
     const { statusCode: status } = response;
     logger.debug({ request_id: requestId, method: request.method, status, duration_ms }, 'answered');
   };
+  const server = createServer(TIMES, (request, response) => void respond(request, response));
+  const drain = drainOf(server);
+  server.listen(port, host);
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      stopping = true;
+      await drain();
+    },
+  };
+}
+
+/** Ends a server once those in flight are answered. It closes idle connections by itself, but for those on which nothing was asked yet. */
+function drainOf(server: Server): () => Promise<void> {
   const silent = new Set<Socket>();
-  const server = createServer(TIMES, (request, response) => {
-    silent.delete(request.socket);
-    void respond(request, response);
-  });
+  server.on('request', ({ socket }: IncomingMessage) => silent.delete(socket));
   server.on('connection', (socket: Socket) => {
     silent.add(socket);
     socket.once('close', () => silent.delete(socket));
   });
-  server.listen(port, host);
-  await once(server, 'listening');
-  const { port: own } = server.address() as AddressInfo;
-  return {
-    port: own,
-    async [Symbol.asyncDispose]() {
-      stopping = true;
-      server.close();
-      // It closes those that were idle; one on which nothing was asked yet is not idle to it.
-      for (const socket of silent) socket.destroy();
-      const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-      await once(server, 'close');
-      clearTimeout(late);
-    },
+  return async () => {
+    server.close();
+    for (const socket of silent) socket.destroy();
+    const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    await once(server, 'close');
+    clearTimeout(late);
   };
 }
 
