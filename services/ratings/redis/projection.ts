@@ -14,6 +14,8 @@ export interface ProjectionOptions {
   readonly database: Database;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Milliseconds between the worker's looks when nobody wakes it; 1,000 when left out. */
+  readonly pollMs?: number | undefined;
 }
 
 /** The counts of PostgreSQL, in Redis. Opening connects to nothing; the first use of either side does. */

@@ -16,16 +16,19 @@ export interface ProjectorOptions {
   readonly database: Database;
   readonly logger: Logger;
   readonly metrics: ProjectionMetrics;
+  /** Milliseconds between looks when nobody wakes it; 1,000 when left out. */
+  readonly pollMs?: number | undefined;
 }
 
 /** Subjects a round. */
 const ROUND = 500;
-const POLL_MS = 1_000;
 /** Between two rounds: changes that come meanwhile share the next one. */
 const PAUSE_MS = 10;
 /** Nobody waits for a projector, and a slow Redis still gets on. */
 const TIMEOUT_MS = 5_000;
 const BACKOFF = { baseMs: 100, capMs: 2_000 };
+/** A Redis too small for all may throw out the very mark of its refill, and each try costs a look at everything. */
+const LOST_BACKOFF = { baseMs: 100, capMs: 60_000 };
 const RENEW_MS = 600_000;
 
 /**
@@ -34,12 +37,14 @@ const RENEW_MS = 600_000;
  */
 export class Projector {
   readonly #options: ProjectorOptions;
+  readonly #pollMs: number;
   readonly #due = new Bell();
   readonly #incomplete = new Bell();
   readonly #outage: Outage;
 
   constructor(options: ProjectorOptions) {
     this.#options = options;
+    this.#pollMs = options.pollMs ?? 1_000;
     this.#outage = new Outage(options.logger, 'projection to Redis');
   }
 
@@ -78,7 +83,7 @@ export class Projector {
   async #project(link: Link, signal: AbortSignal): Promise<void> {
     const store = new Store(link);
     for (let failures = 0; ; ) {
-      await this.#due.wait(POLL_MS, signal);
+      await this.#due.wait(this.#pollMs, signal);
       const { life } = link;
       if (!life) continue;
       try {
@@ -110,13 +115,13 @@ export class Projector {
   async #refill(link: Link, signal: AbortSignal): Promise<void> {
     const store = new Store(link);
     for (let failures = 0; ; ) {
-      await this.#incomplete.wait(POLL_MS, signal);
+      await this.#incomplete.wait(this.#pollMs, signal);
       const { life } = link;
       if (!life) continue;
       try {
         const { epoch } = await standingOf(this.#options.database, 0);
         failures = (await this.#fill(store, { epoch, life }, signal)) ? 0 : failures + 1;
-        if (failures > 0) await delay(fullJitter(failures - 1, BACKOFF), signal);
+        if (failures > 0) await delay(fullJitter(failures - 1, LOST_BACKOFF), signal);
       } catch (error) {
         await this.#rest(error, failures++, signal);
       }

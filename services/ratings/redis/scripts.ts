@@ -37,13 +37,13 @@ return answer`);
  * KEYS: marker, refill, then revision and counts of each subject. ARGV: the marker that the store must have, or must be going to have; the refill that
  * must be under way, or empty; how long it may rest then, in ms; 1 to write what is there at the same revision, too; the epoch; then of each subject
  * revision, sum, last change and five counts. Writes what is newer. Answers how many were, or why none may be written.
- * A script that fails in its middle undoes nothing, so the revision goes first and comes last.
+ * A script that fails in its middle undoes nothing, so the revision goes first and comes last. A Redis that is full refuses a script only at its first
+ * write, and only one that needs room: so that is a SET.
  */
 export const WRITE = script(`${GET}
 local marker, refill, rest, mend, epoch = unpack(ARGV, 1, 5)
 if refill ~= '' then
   if get(KEYS[2]) ~= refill then return 'lost' end
-  redis.call('PEXPIRE', KEYS[2], rest)
 elseif get(KEYS[1]) ~= marker and not begins(get(KEYS[2]), marker .. ':') then
   return 'incomplete'
 end
@@ -57,7 +57,8 @@ for n = 3, #KEYS, 2 do
   local revision = ARGV[at]
   local known, there = string.match(get(KEYS[n]), '^(%w+):(%d+):')
   if known ~= epoch or higher(revision, there) or (mend == '1' and revision == there) then
-    redis.call('DEL', KEYS[n], KEYS[n + 1])
+    redis.call('SET', KEYS[n], '')
+    redis.call('DEL', KEYS[n + 1])
     local fields = {}
     for value = 1, 5 do
       local count = ARGV[at + 2 + value]
@@ -71,6 +72,7 @@ for n = 3, #KEYS, 2 do
     written = written + 1
   end
 end
+if refill ~= '' then redis.call('PEXPIRE', KEYS[2], rest) end
 return written`);
 
 /** KEYS: marker, refill. ARGV: the marker that the store must have; the refill that may begin; how long it may rest, in ms. */
@@ -78,8 +80,8 @@ export const BEGIN = script(`${GET}
 local marker, refill, rest = unpack(ARGV)
 if get(KEYS[1]) == marker then return 'complete' end
 if begins(get(KEYS[2]), marker .. ':') then return 'busy' end
-redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[2], refill, 'PX', rest)
+redis.call('DEL', KEYS[1])
 return 'begun'`);
 
 /** KEYS: refill, then revision and counts of each subject. ARGV: the refill; how long it may rest; of each subject its revision as it was seen. */

@@ -1,60 +1,13 @@
-import { type Database, openDatabase, type SchemaStep } from '@tradewind/database/database';
+import { openDatabase } from '@tradewind/database/database';
 import { migrateUp } from '@tradewind/database/migrate';
-import { run, statement } from '@tradewind/database/statement';
 import { createLogger, type Logger } from '@tradewind/telemetry/logger';
 import { Metrics } from '@tradewind/telemetry/metrics';
 import { createDatabase } from '@tradewind/testing/postgres';
 import { startRedis } from '@tradewind/testing/redis';
 import { Redis as Client } from 'iovalkey';
 import { expect } from 'vitest';
-import { projection as projectionStep } from '../migrations/0002-projection.ts';
-import { markDue } from '../redis/due.ts';
 import { openProjection, type Projection } from '../redis/projection.ts';
-
-/** The read model, as far as the projection knows it. */
-const tallyStep: SchemaStep = {
-  name: '0001-tally',
-  up: [
-    `CREATE TABLE tally (
-      subject text PRIMARY KEY,
-      count_1 bigint NOT NULL, count_2 bigint NOT NULL, count_3 bigint NOT NULL, count_4 bigint NOT NULL, count_5 bigint NOT NULL,
-      changed_at timestamptz NOT NULL,
-      revision bigint NOT NULL
-    ) WITH (fillfactor = 50)`,
-  ],
-  down: ['DROP TABLE tally'],
-};
-
-export const schema = { entities: [], steps: [tallyStep, projectionStep] };
-
-const count = statement<{ subject: string; revision: string }>(`
-  INSERT INTO tally AS known (subject, count_1, count_2, count_3, count_4, count_5, changed_at, revision)
-  SELECT subject, count(*) FILTER (WHERE value = 1), count(*) FILTER (WHERE value = 2), count(*) FILTER (WHERE value = 3),
-    count(*) FILTER (WHERE value = 4), count(*) FILTER (WHERE value = 5), now(), 1
-  FROM unnest($1::text[], $2::int[]) AS rating (subject, value) GROUP BY subject ORDER BY subject
-  ON CONFLICT (subject) DO UPDATE SET count_1 = known.count_1 + excluded.count_1, count_2 = known.count_2 + excluded.count_2,
-    count_3 = known.count_3 + excluded.count_3, count_4 = known.count_4 + excluded.count_4, count_5 = known.count_5 + excluded.count_5,
-    changed_at = greatest(known.changed_at, excluded.changed_at), revision = known.revision + 1
-  RETURNING subject, revision`);
-
-export type Rating = readonly [subject: string, value: number];
-
-/** Counts ratings as a listener's batch does: one transaction, with a note of what Redis has to get. */
-export async function rate(
-  database: Pick<Database, 'transaction'>,
-  ...ratings: readonly Rating[]
-): Promise<void> {
-  await database.transaction(async (em) => {
-    const rows = await run(em, count, [
-      ratings.map(([subject]) => subject),
-      ratings.map(([, value]) => value),
-    ]);
-    await markDue(
-      em,
-      rows.map(({ subject, revision }) => ({ subject, revision: Number(revision) })),
-    );
-  });
-}
+import { schema } from './read-model.ts';
 
 /** A database with the tables, and a Redis; both go with it. */
 export async function openMarket(settings: Readonly<Record<string, string>> = {}) {
@@ -84,6 +37,7 @@ export interface RunningOptions {
   readonly redisUrl?: string;
   readonly logger?: Logger;
   readonly timeoutMs?: number;
+  readonly pollMs?: number;
 }
 
 export interface Running extends Projection {
@@ -96,12 +50,13 @@ export interface Running extends Projection {
 /** A projection as a process of the service has it, with its worker. */
 export function project(
   { database, redis }: Pick<Market, 'database' | 'redis'>,
-  { works = true, redisUrl = redis.url, logger, timeoutMs = 1_000 }: RunningOptions = {},
+  { works = true, redisUrl = redis.url, logger, timeoutMs = 1_000, pollMs }: RunningOptions = {},
 ): Running {
   const metrics = new Metrics('ratings');
   const projection = openProjection({
     url: redisUrl,
     timeoutMs,
+    pollMs,
     database,
     logger:
       logger ??

@@ -1,0 +1,49 @@
+import type { Database, SchemaStep } from '@tradewind/database/database';
+import { run, statement } from '@tradewind/database/statement';
+import { projection as projectionStep } from '../migrations/0002-projection.ts';
+import { markDue } from '../redis/due.ts';
+
+/** The read model, as far as the projection knows it. */
+const tallyStep: SchemaStep = {
+  name: '0001-tally',
+  up: [
+    `CREATE TABLE tally (
+      subject text PRIMARY KEY,
+      count_1 bigint NOT NULL, count_2 bigint NOT NULL, count_3 bigint NOT NULL, count_4 bigint NOT NULL, count_5 bigint NOT NULL,
+      changed_at timestamptz NOT NULL,
+      revision bigint NOT NULL
+    ) WITH (fillfactor = 50)`,
+  ],
+  down: ['DROP TABLE tally'],
+};
+
+export const schema = { entities: [], steps: [tallyStep, projectionStep] };
+
+const count = statement<{ subject: string; revision: string }>(`
+  INSERT INTO tally AS known (subject, count_1, count_2, count_3, count_4, count_5, changed_at, revision)
+  SELECT subject, count(*) FILTER (WHERE value = 1), count(*) FILTER (WHERE value = 2), count(*) FILTER (WHERE value = 3),
+    count(*) FILTER (WHERE value = 4), count(*) FILTER (WHERE value = 5), now(), 1
+  FROM unnest($1::text[], $2::int[]) AS rating (subject, value) GROUP BY subject ORDER BY subject
+  ON CONFLICT (subject) DO UPDATE SET count_1 = known.count_1 + excluded.count_1, count_2 = known.count_2 + excluded.count_2,
+    count_3 = known.count_3 + excluded.count_3, count_4 = known.count_4 + excluded.count_4, count_5 = known.count_5 + excluded.count_5,
+    changed_at = greatest(known.changed_at, excluded.changed_at), revision = known.revision + 1
+  RETURNING subject, revision`);
+
+export type Rating = readonly [subject: string, value: number];
+
+/** Counts ratings as a listener's batch does: one transaction, with a note of what Redis has to get. */
+export async function rate(
+  database: Pick<Database, 'transaction'>,
+  ...ratings: readonly Rating[]
+): Promise<void> {
+  await database.transaction(async (em) => {
+    const rows = await run(em, count, [
+      ratings.map(([subject]) => subject),
+      ratings.map(([, value]) => value),
+    ]);
+    await markDue(
+      em,
+      rows.map(({ subject, revision }) => ({ subject, revision: Number(revision) })),
+    );
+  });
+}
