@@ -1,3 +1,4 @@
+import { createLogger } from '@tradewind/telemetry/logger';
 import { expect, test } from 'vitest';
 import { takeDue } from '../redis/due.ts';
 import { startOver } from '../redis/epoch.ts';
@@ -6,6 +7,7 @@ import { Store } from '../redis/store.ts';
 import { countsOf, expectSame, hashesOf, openMarket, project, readFrom } from './ratings-market.ts';
 import { rate } from './read-model.ts';
 
+const logger = createLogger({ service: 'test', level: 'silent' });
 const TALK = 'flight-of-the-gopher';
 
 test('what is rated is read from Redis, in the shape that clients read, with the last change and the revision', async () => {
@@ -50,7 +52,7 @@ test('a commit wakes the projector of its process: nothing waits for a poll', as
 test('to project twice changes nothing, and an older revision neither', async () => {
   await using market = await openMarket();
   const { database, client, redis } = market;
-  await using link = new Link({ url: redis.url, purpose: 'test', timeoutMs: 1_000, logger: silent });
+  await using link = new Link({ url: redis.url, purpose: 'test', timeoutMs: 1_000, logger });
   const store = new Store(link);
   {
     await using _ = project(market);
@@ -191,6 +193,3 @@ test('of two projectors at the same time, and a hot subject among cold ones, Red
   await expectSame(market);
   expect((await market.client.keys('ratings/*')).length).toBe(401);
 });
-
-const quiet = () => undefined;
-const silent = { info: quiet, warn: quiet, debug: quiet } as never;
