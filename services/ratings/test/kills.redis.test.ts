@@ -8,6 +8,7 @@ import { standingOf, wantProjection } from '../redis/epoch.ts';
 import { Link } from '../redis/link.ts';
 import { refill } from '../redis/refilling.ts';
 import { Store } from '../redis/store.ts';
+import { talliesOf } from '../redis/tallies.ts';
 import type { RatingProcessOptions } from './rating-process.ts';
 import { expectSame, type Market, openMarket, project, readFrom } from './ratings-market.ts';
 import { rate } from './read-model.ts';
@@ -170,7 +171,20 @@ test('what is half filled is not read, not filled by two, and filled anew after 
     .toBeGreaterThan(0);
   expect((await refill(place, signal, { database, store })).end).toBe('there');
 
-  // Emptied behind each page, before the strays are looked for, and at its very end.
+  // Emptied before each of its steps.
+  const { rows } = await talliesOf(database, ['product/0']);
+  const begun = async () => {
+    await client.flushall();
+    const one = await store.begin(place, 'token');
+    if (typeof one === 'string') throw new Error(one);
+    await client.flushall();
+    return one;
+  };
+  expect(await store.write(await begun(), rows)).toBe('lost');
+  expect(await store.remove(await begun(), ['product/0'], [''])).toBe('lost');
+  expect(await store.finish(await begun())).toBe('lost');
+  expect(await client.dbsize()).toBe(0);
+  // Emptied behind each of its pages.
   for (const emptied of [1, 2, 3, 4]) {
     await client.flushall();
     let pages = 0;

@@ -1,7 +1,7 @@
 import { createLogger } from '@tradewind/telemetry/logger';
 import { expect, test } from 'vitest';
 import { takeDue } from '../redis/due.ts';
-import { startOver } from '../redis/epoch.ts';
+import { standingOf, startOver, wantProjection } from '../redis/epoch.ts';
 import { Link } from '../redis/link.ts';
 import { Store } from '../redis/store.ts';
 import { countsOf, expectSame, hashesOf, openMarket, project, readFrom } from './ratings-market.ts';
@@ -160,6 +160,28 @@ test('other tallies in the place of those that were there: all of them are writt
   await expect.poll(async () => (await readFrom(one, TALK))?.counts).toEqual([1, 1, 0, 0, 0]);
   await expectSame(market);
   expect(await countsOf(market)).toEqual({ [TALK]: { 1: '1', 2: '1' }, same: { 3: '5' } });
+});
+
+test('what looks like a stray and has been written since is not removed', async () => {
+  await using market = await openMarket();
+  const { database, client, redis } = market;
+  await wantProjection(database);
+  await using link = new Link({ url: redis.url, purpose: 'test', timeoutMs: 1_000, logger });
+  const store = new Store(link);
+  await expect.poll(() => link.life).toBeDefined();
+  if (!link.life) throw new Error('not connected');
+  const { epoch } = await standingOf(database, 0);
+  const begun = await store.begin({ epoch, life: link.life }, 'token');
+  if (typeof begun === 'string') throw new Error(begun);
+  await client.hset('ratings/stray', '5', '1');
+  await client.hset(`ratings/${TALK}`, '5', '1');
+  const subjects = ['stray', TALK];
+  const seen = await store.revisions(begun, subjects);
+  // Rated for the first time after it was looked for in PostgreSQL, and projected at once.
+  await rate(database, [TALK, 4]);
+  expect(await store.write({ epoch, life: link.life }, (await takeDue(database, 10)).rows)).toBe(1);
+  expect(await store.remove(begun, subjects, seen)).toBe(1);
+  expect(await hashesOf(client)).toEqual({ [TALK]: { 4: '1' } });
 });
 
 test('a Redis that holds the counts of another database is filled anew', async () => {
