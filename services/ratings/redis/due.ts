@@ -24,30 +24,29 @@ const mark = statement(`
   WHERE (SELECT wanted_until > now() FROM projection) ORDER BY subject
   ON CONFLICT (subject) DO UPDATE SET revision = excluded.revision`);
 
-// A subject whose tally is gone has none.
+// A subject whose tally is gone has none. Each is looked up by itself: a join that was planned while the table was small would read all of it.
 const take = statement(`
   SELECT projection.epoch, due.*, now() AS at FROM projection LEFT JOIN LATERAL (
     SELECT oldest.subject, coalesce(tally.revision, oldest.revision) AS revision,
       floor(extract(epoch FROM coalesce(tally.changed_at, now())) * 1000)::bigint AS changed,
       coalesce(tally.count_1, 0) AS count_1, coalesce(tally.count_2, 0) AS count_2, coalesce(tally.count_3, 0) AS count_3,
       coalesce(tally.count_4, 0) AS count_4, coalesce(tally.count_5, 0) AS count_5
-    FROM (SELECT subject, revision FROM projection_due ORDER BY since LIMIT $1) oldest LEFT JOIN tally USING (subject)
+    FROM (SELECT subject, revision FROM projection_due ORDER BY since LIMIT $1) oldest
+      LEFT JOIN LATERAL (SELECT * FROM tally WHERE tally.subject = oldest.subject LIMIT 1) tally ON true
   ) due ON true`);
 
 // A row that somebody has locked is about to change, and stays. What changed since it was looked at is due since then, not since the change that Redis has
 // by now. Under another epoch revisions may be others, and nothing is settled.
 const settle = statement<{ kept: number }>(`
-  WITH brought AS (SELECT * FROM unnest($1::text[], $2::bigint[]) AS brought (subject, revision)),
-  held AS MATERIALIZED (
-    SELECT due.subject, due.revision > brought.revision AS changed FROM projection_due due JOIN brought USING (subject)
-    WHERE due.subject = ANY($1::text[]) AND (SELECT epoch FROM projection) = $3
-    ORDER BY due.subject FOR UPDATE OF due SKIP LOCKED),
+  WITH held AS MATERIALIZED (
+    SELECT due.subject, due.revision > brought.revision AS changed
+    FROM unnest($1::text[], $2::bigint[]) AS brought (subject, revision) CROSS JOIN LATERAL (
+      SELECT subject, revision FROM projection_due WHERE projection_due.subject = brought.subject LIMIT 1 FOR UPDATE SKIP LOCKED) due
+    WHERE (SELECT epoch FROM projection) = $3),
   gone AS (
-    DELETE FROM projection_due due USING held WHERE due.subject = ANY($1::text[]) AND due.subject = held.subject AND NOT held.changed
-    RETURNING due.subject),
+    DELETE FROM projection_due WHERE subject = ANY(ARRAY(SELECT subject FROM held WHERE NOT changed)) RETURNING subject),
   later AS (
-    UPDATE projection_due due SET since = greatest(since, $4::timestamptz) FROM held
-    WHERE due.subject = ANY($1::text[]) AND due.subject = held.subject AND held.changed)
+    UPDATE projection_due SET since = greatest(since, $4::timestamptz) WHERE subject = ANY(ARRAY(SELECT subject FROM held WHERE changed)))
   SELECT cardinality($1::text[]) - count(*)::int AS kept FROM gone`);
 
 const waiting = new WeakMap<object, Set<() => void>>();

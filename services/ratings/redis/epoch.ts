@@ -15,7 +15,7 @@ const WANTED_HOURS = 24;
 
 const standing = statement(`
   SELECT epoch, wanted_until > clock_timestamp() AS wanted,
-    EXISTS (SELECT FROM projection_due WHERE since < clock_timestamp() - $1::float8 * interval '1 ms') AS behind
+    coalesce((SELECT min(since) FROM projection_due) < clock_timestamp() - $1::float8 * interval '1 ms', false) AS behind
   FROM projection`);
 
 const ends = statement<{ ends: boolean }>(
