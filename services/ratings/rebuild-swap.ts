@@ -1,4 +1,5 @@
 import type { PoolClient } from 'pg';
+import { MARK_DUE } from './redis/due.ts';
 
 const values = [1, 2, 3, 4, 5].map((value) => `count_${value}`);
 const list = values.join(', ');
@@ -32,6 +33,8 @@ export async function swap(client: PoolClient, lock: number): Promise<{ readonly
     // All of both tables is what has to be read here.
     await client.query('SET LOCAL enable_seqscan = on');
     const { rows } = await client.query<{ subject: string; revision: string }>(REPLACE);
+    const due = [rows.map(({ subject }) => subject), rows.map(({ revision }) => revision)];
+    if (rows.length > 0) await client.query(MARK_DUE, due);
     await client.query('COMMIT');
     return { different: rows.length };
   } catch (error) {

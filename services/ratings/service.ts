@@ -10,8 +10,10 @@ import { on } from '@tradewind/messaging/subscription';
 import { messagingSteps } from '@tradewind/messaging/tables';
 import { implement } from '@tradewind/rpc/implement';
 import { defineService } from '@tradewind/service/define';
+import { openReading, project } from './backends.ts';
 import { settings } from './config.ts';
 import { ratings } from './migrations/0001-ratings.ts';
+import { projection } from './migrations/0002-projection.ts';
 import { productCreated } from './on/product.created.ts';
 import { productDeleted } from './on/product.deleted.ts';
 import { productUpdated } from './on/product.updated.ts';
@@ -21,6 +23,7 @@ import { CustomerEntity, ServiceProviderEntity } from './people.ts';
 import { RatingEntity } from './rating.ts';
 import { Ratings } from './ratings.ts';
 import { rebuild } from './rebuild.ts';
+import { ProjectionMetrics, projectionGauges } from './redis/projection-metrics.ts';
 import { restRoutes } from './rest/routes.ts';
 import { batchGetSummaries } from './rpc/batch-get-summaries.ts';
 import { createCustomer } from './rpc/create-customer.ts';
@@ -36,8 +39,8 @@ import { listRatings } from './rpc/list-ratings.ts';
 import { listTalks } from './rpc/list-talks.ts';
 import { rateTalk } from './rpc/rate-talk.ts';
 import { updateRating } from './rpc/update-rating.ts';
+import { StatisticsMetrics } from './statistics/metrics.ts';
 import { SubjectEntity } from './subjects.ts';
-import { openSummaries } from './summaries.ts';
 
 const { version } = about;
 
@@ -48,7 +51,7 @@ export const service = defineService({
   settings,
   schema: {
     entities: [RatingEntity, SubjectEntity, CustomerEntity, ServiceProviderEntity],
-    steps: [...messagingSteps, ...idempotencySteps, ratings],
+    steps: [...messagingSteps, ...idempotencySteps, ratings, projection],
   },
   tells: [RatedSchema],
   subscriptions: [
@@ -58,7 +61,7 @@ export const service = defineService({
     on(ProductDeletedSchema, productDeleted),
   ],
   routes: (deps) => {
-    const reading = { summaries: openSummaries(deps.database), statistics: { of: async () => undefined } };
+    const reading = openReading(deps);
     return [
       implement(RatingsService, {
         rateTalk: rateTalk(deps),
@@ -79,7 +82,9 @@ export const service = defineService({
     ];
   },
   http: ({ config }) => restRoutes(version, config),
-  metrics: [Ratings],
+  workers: { project },
+  metrics: [Ratings, ProjectionMetrics, StatisticsMetrics],
+  gauges: [projectionGauges],
   chores: idempotencyChores,
   rebuild: async (context) => void (await rebuild(context)),
 });

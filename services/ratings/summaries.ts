@@ -19,8 +19,8 @@ export interface Summary {
 
 /** A store that follows PostgreSQL, and is faster. */
 export interface Follower {
-  /** Those of the subjects that it knows well enough to answer for; undefined when it is away, or not complete. */
-  read(subjects: readonly string[]): Promise<ReadonlyMap<string, Summary> | undefined>;
+  /** Those of the subjects that it can answer for. */
+  read(subjects: readonly string[]): Promise<ReadonlyMap<string, Summary>>;
 }
 
 /** How subjects were rated. What is asked for at the same time is asked in one query. */
@@ -59,7 +59,7 @@ export function openSummaries({ pool }: Pick<Database, 'pool'>, follower?: Follo
   // A follower may hold what somebody rated that nobody here knows, so it is asked for known subjects alone.
   const either = async (ids: readonly string[]): Promise<ReadonlyMap<string, Summary>> => {
     const mine = follower ? ids.filter((id) => known.has(id)) : [];
-    const quick = (mine.length > 0 && (await follower?.read(mine))) || new Map<string, Summary>();
+    const quick = follower && mine.length > 0 ? await follower.read(mine) : new Map<string, Summary>();
     const rest = ids.filter((id) => !quick.has(id));
     return rest.length === 0 ? quick : new Map([...quick, ...(await ask(rest))]);
   };
@@ -70,21 +70,19 @@ export function openSummaries({ pool }: Pick<Database, 'pool'>, follower?: Follo
     },
     { cache: false, maxBatchSize: CHUNK, batchScheduleFn: (load) => void setImmediate(load) },
   );
-  const inStore: Readonly<Record<number, (ids: readonly string[]) => Promise<ReadonlyMap<string, Summary>>>> =
-    {
-      [Store.UNSPECIFIED]: either,
-      [Store.POSTGRESQL]: ask,
-      [Store.REDIS]: async (ids) => {
-        if (!follower) throw new ConnectError('there is no Redis here', Code.FailedPrecondition);
-        const found = await follower.read(ids);
-        if (!found) throw new ConnectError('Redis is away, or not complete', Code.Unavailable);
-        return found;
-      },
-    };
+  const redis = async (ids: readonly string[]): Promise<ReadonlyMap<string, Summary>> => {
+    if (!follower) throw new ConnectError('there is no Redis here', Code.FailedPrecondition);
+    const [rated, found] = await Promise.all([ask(ids), follower.read(ids)]);
+    // What nobody has rated it need not have.
+    const missing = [...rated.values()].find(({ subject, revision }) => revision > 0n && !found.has(subject));
+    if (missing) throw new ConnectError(`Redis can't tell of ${missing.subject} now`, Code.Unavailable);
+    return found;
+  };
   return {
     of: (subject) => loader.load(subject),
     async ofAll(subjects, store) {
-      const found = await (inStore[store] ?? either)(subjects);
+      const from = store === Store.POSTGRESQL ? ask : store === Store.REDIS ? redis : either;
+      const found = await from(subjects);
       return subjects.flatMap((subject) => found.get(subject) ?? []);
     },
   };

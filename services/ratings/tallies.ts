@@ -6,6 +6,7 @@ import { topicOf } from '@tradewind/messaging/contract';
 import type { EventContext } from '@tradewind/messaging/event';
 import type { WorkingSet } from '@tradewind/messaging/subscription';
 import { joinRebuild, REBUILD_LOCK, type Seen, SWAP_LOCK } from './rebuild-rows.ts';
+import { markDue } from './redis/due.ts';
 import { addUp, columns, type Delta, deltaOf } from './tally.ts';
 
 // Whoever counts keeps the swap of a rebuild out until it has committed. A rebuild under way holds its lock for as long as its connection
@@ -30,25 +31,14 @@ const remember = statement(`
   SELECT * FROM unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::int[], $6::int[], $7::timestamptz[], $8::text[], $9::text[])
   ON CONFLICT DO NOTHING`);
 
-/** A subject whose tally was changed, and its revision since. */
-export interface Changed {
-  readonly subject: string;
-  readonly revision: string;
-}
-
-/** Tells somebody else of tallies that changed, in the transaction that changed them. */
-export type Follow = (em: EntityManager, changed: readonly Changed[]) => Promise<void>;
-
 /** Counts the ratings of a batch of events. */
 export class Tallies implements WorkingSet {
   readonly #deltas: (Delta & Seen & { readonly redriven: boolean })[] = [];
   readonly #rebuilding: boolean;
-  readonly #follow: Follow | undefined;
 
   /** @param rebuilding whether what is counted has to be counted in the model that is made beside this one, too */
-  constructor(rebuilding: boolean, follow?: Follow) {
+  constructor(rebuilding: boolean) {
     this.#rebuilding = rebuilding;
-    this.#follow = follow;
   }
 
   /** When the events were rated, for whoever measures how long it took to count them. */
@@ -67,7 +57,10 @@ export class Tallies implements WorkingSet {
     const wrong = changed.find(({ negative }) => negative);
     if (wrong)
       throw new ConnectError(`${wrong.subject} has no such rating to change`, Code.FailedPrecondition);
-    await this.#follow?.(em, changed);
+    await markDue(
+      em,
+      changed.map(({ subject, revision }) => ({ subject, revision: Number(revision) })),
+    );
     const redriven = this.#deltas.filter((delta) => delta.redriven);
     if (redriven.length > 0)
       await run(em, remember, [
@@ -80,11 +73,7 @@ export class Tallies implements WorkingSet {
 }
 
 /** Begins to count, within the transaction of a batch. */
-export function openTallies(
-  follow?: Follow,
-): (events: readonly Rated[], em: EntityManager) => Promise<Tallies> {
-  return async (_, em) => {
-    const [row] = await run(em, look);
-    return new Tallies(row?.alone === false, follow);
-  };
+export async function openTallies(_: readonly Rated[], em: EntityManager): Promise<Tallies> {
+  const [row] = await run(em, look);
+  return new Tallies(row?.alone === false);
 }

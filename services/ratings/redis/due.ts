@@ -24,6 +24,9 @@ const mark = statement(`
   WHERE (SELECT wanted_until > now() FROM projection) ORDER BY subject
   ON CONFLICT (subject) DO UPDATE SET revision = excluded.revision`);
 
+/** The same for whoever has another connection to the database: subjects and revisions, as arrays. */
+export const MARK_DUE = mark.text;
+
 // A subject whose tally is gone has none. Each is looked up by itself: a join that was planned while the table was small would read all of it.
 const take = statement(`
   SELECT projection.epoch, due.*, now() AS at FROM projection LEFT JOIN LATERAL (

@@ -2,15 +2,14 @@ import { Code } from '@connectrpc/connect';
 import type { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
 import { problem } from '@tradewind/rpc/failure';
 import type { Handler } from '@tradewind/rpc/implement';
+import type { Reading } from '../backends.ts';
 import { fieldOf, inWords, subjectId } from '../subject.ts';
-import { type Summaries, summaryMessage } from '../summaries.ts';
+import { summaryMessage } from '../summaries.ts';
 
 /** Tells how a subject was rated. */
 export function getSummary({
   summaries,
-}: {
-  readonly summaries: Summaries;
-}): Handler<typeof RatingsService.method.getSummary> {
+}: Pick<Reading, 'summaries'>): Handler<typeof RatingsService.method.getSummary> {
   return async ({ subject }) => {
     const about = subject?.about ?? { case: undefined };
     const summary = await summaries.of(subjectId(about));

@@ -1,17 +1,14 @@
 import type { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
 import type { Handler } from '@tradewind/rpc/implement';
-import type { Statistics } from '../statistics.ts';
-import { type Summaries, summaryMessage } from '../summaries.ts';
+import type { Reading } from '../backends.ts';
+import { summaryMessage } from '../summaries.ts';
 import { unknownTalk } from './rate-talk.ts';
 
 /** Tells how a talk was rated, with what the statistics function makes of it; without, when that can't be reached. */
 export function getTalkStatistics({
   summaries,
   statistics,
-}: {
-  readonly summaries: Summaries;
-  readonly statistics: Statistics;
-}): Handler<typeof RatingsService.method.getTalkStatistics> {
+}: Reading): Handler<typeof RatingsService.method.getTalkStatistics> {
   return async ({ talkId }) => {
     const summary = talkId.includes('/') ? undefined : await summaries.of(talkId);
     if (!summary) throw unknownTalk(talkId);
