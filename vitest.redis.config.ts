@@ -8,7 +8,8 @@ export default defineConfig({
     ...ordinary.test,
     include: ['{packages,services}/*/test/**/*.redis.test.ts', '{tools,test}/**/*.redis.test.ts'],
     exclude: ['**/node_modules/**'],
-    testTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000, interval: 20 } },
   },
 });

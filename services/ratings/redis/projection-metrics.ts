@@ -6,6 +6,7 @@ import type { Counter, Family, Metrics } from '@tradewind/telemetry/metrics';
 export const REASONS = [
   'away',
   'unproven',
+  'unfed',
   'behind',
   'incomplete',
   'absent',

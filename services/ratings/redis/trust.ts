@@ -16,7 +16,7 @@ export interface TrustOptions {
 }
 
 /** What a reader that may not read from Redis is told. */
-export type Distrust = 'unproven' | 'behind';
+export type Distrust = 'unproven' | 'unfed' | 'behind';
 
 /**
  * Whether what Redis says can be old. A projector that can't reach Redis leaves rows behind that grow old, which is looked for about once a second; what
@@ -39,7 +39,8 @@ export class Trust {
     const found = this.#found;
     if (!found || found.at < life.since || performance.now() - found.at > 3 * lookMs) return 'unproven';
     // Where changes are not noted, nothing tells what Redis lacks.
-    return found.wanted && !found.behind ? found : 'behind';
+    if (!found.wanted) return 'unfed';
+    return found.behind ? 'behind' : found;
   }
 
   /** Looks now. Whoever comes while somebody looks waits for a look of his own. Never rejects. */

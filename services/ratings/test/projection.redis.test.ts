@@ -113,7 +113,7 @@ test('while nobody projects nothing is noted; what was missed then is made up fo
   await expect
     .poll(async () => {
       expect((await reader.counts([TALK])).size).toBe(0);
-      return await reader.metric('tradewind_ratings_reads_total', 'reason="behind"');
+      return await reader.metric('tradewind_ratings_reads_total', 'reason="unfed"');
     })
     .toBeGreaterThan(0);
   await using _ = project(market);
