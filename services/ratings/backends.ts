@@ -1,26 +1,14 @@
-import type { Database } from '@tradewind/database/database';
 import type { Values } from '@tradewind/process/environment';
 import type { ServiceDeps } from '@tradewind/service/define';
 import type { settings } from './config.ts';
-import { openProjection, type Projection } from './redis/projection.ts';
+import type { Projection } from './redis/projection.ts';
 import type { Tally } from './redis/tallies.ts';
+import { projectionOf } from './redis/wiring.ts';
 import { openStatistics, type Statistics } from './statistics/client.ts';
 import { StatisticsMetrics } from './statistics/metrics.ts';
 import { type Follower, openSummaries, type Summaries } from './summaries.ts';
 
 export type Deps = ServiceDeps<Values<typeof settings>>;
-
-const projections = new WeakMap<Database, Projection | undefined>();
-
-/** The process's projection to Redis, which those who read and its worker share; undefined without a REDIS_URL. */
-function projectionOf({ config, database, logger, metrics, scope }: Deps): Projection | undefined {
-  if (projections.has(database)) return projections.get(database);
-  const { REDIS_URL: url, REDIS_TIMEOUT: timeoutMs } = config;
-  const projection =
-    url === undefined ? undefined : scope.use(openProjection({ url, timeoutMs, database, logger, metrics }));
-  projections.set(database, projection);
-  return projection;
-}
 
 /** What answers questions about ratings: counts, and what the statistics function makes of them. */
 export interface Reading {
@@ -49,13 +37,4 @@ function follower(projection: Projection): Follower {
 
 function summaryOf(subject: string, { counts, changedAt, revision }: Tally) {
   return { subject, counts, changedAt, revision: BigInt(revision) };
-}
-
-/** Brings Redis up to the counts, where there is one. */
-export async function project(deps: Deps, signal: AbortSignal): Promise<void> {
-  const projection = projectionOf(deps);
-  if (projection) return await projection.work(signal);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  if (!signal.aborted) await promise;
 }

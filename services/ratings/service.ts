@@ -10,7 +10,7 @@ import { on } from '@tradewind/messaging/subscription';
 import { messagingSteps } from '@tradewind/messaging/tables';
 import { implement } from '@tradewind/rpc/implement';
 import { defineService } from '@tradewind/service/define';
-import { openReading, project } from './backends.ts';
+import { openReading } from './backends.ts';
 import { settings } from './config.ts';
 import { ratings } from './migrations/0001-ratings.ts';
 import { projection } from './migrations/0002-projection.ts';
@@ -24,6 +24,7 @@ import { RatingEntity } from './rating.ts';
 import { Ratings } from './ratings.ts';
 import { rebuild } from './rebuild.ts';
 import { ProjectionMetrics, projectionGauges } from './redis/projection-metrics.ts';
+import { projectCounts } from './redis/wiring.ts';
 import { restRoutes } from './rest/routes.ts';
 import { batchGetSummaries } from './rpc/batch-get-summaries.ts';
 import { createCustomer } from './rpc/create-customer.ts';
@@ -82,7 +83,7 @@ export const service = defineService({
     ];
   },
   http: ({ config }) => restRoutes(version, config),
-  workers: { project },
+  workers: { projection: (deps, signal) => projectCounts(deps, signal) },
   metrics: [Ratings, ProjectionMetrics, StatisticsMetrics],
   gauges: [projectionGauges],
   chores: idempotencyChores,

@@ -1,23 +1,10 @@
-import type { Database, SchemaStep } from '@tradewind/database/database';
+import type { Database } from '@tradewind/database/database';
 import { run, statement } from '@tradewind/database/statement';
+import { ratings } from '../migrations/0001-ratings.ts';
 import { projection as projectionStep } from '../migrations/0002-projection.ts';
 import { markDue } from '../redis/due.ts';
 
-/** The read model, as far as the projection knows it. */
-const tallyStep: SchemaStep = {
-  name: '0001-tally',
-  up: [
-    `CREATE TABLE tally (
-      subject text PRIMARY KEY,
-      count_1 bigint NOT NULL, count_2 bigint NOT NULL, count_3 bigint NOT NULL, count_4 bigint NOT NULL, count_5 bigint NOT NULL,
-      changed_at timestamptz NOT NULL,
-      revision bigint NOT NULL
-    ) WITH (fillfactor = 50)`,
-  ],
-  down: ['DROP TABLE tally'],
-};
-
-export const schema = { entities: [], steps: [tallyStep, projectionStep] };
+export const schema = { entities: [], steps: [ratings, projectionStep] };
 
 /** A row as a transaction has left it. */
 export interface Written {
