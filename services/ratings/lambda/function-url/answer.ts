@@ -3,7 +3,8 @@ export interface HttpAnswer {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | string[]>>;
-  readonly body: Buffer;
+  /** A text where it can be one: that is sent together with its headers. */
+  readonly body: string | Buffer;
 }
 
 /** What can't be an answer of a function. */
@@ -23,7 +24,7 @@ export function httpAnswer(result: unknown): HttpAnswer {
     return {
       status: 200,
       headers: { 'content-type': 'application/json' },
-      body: Buffer.from(JSON.stringify(result)),
+      body: JSON.stringify(result),
     };
   const { statusCode, headers = {}, cookies = [], body = '', isBase64Encoded = false } = result;
   const status = Number(statusCode);
@@ -38,7 +39,7 @@ export function httpAnswer(result: unknown): HttpAnswer {
       ...headersOf(headers),
       ...(cookies.length > 0 && { 'set-cookie': cookies.map(String) }),
     },
-    body: Buffer.from(body ?? '', isBase64Encoded === true ? 'base64' : 'utf8'),
+    body: isBase64Encoded === true ? Buffer.from(body ?? '', 'base64') : (body ?? ''),
   };
 }
 

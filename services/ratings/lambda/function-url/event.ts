@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
 /** What a function URL makes of a request: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads */
@@ -53,7 +52,7 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 export function eventOf(request: IncomingMessage, { requestId, at, body }: Received): FunctionUrlEvent {
   const [rawPath, rawQueryString] = targetOf(request.url ?? '/');
   const cookies = request.headersDistinct.cookie?.flatMap((line) => line.split(/; */)) ?? [];
-  const headers = headersOf(request, at);
+  const headers = headersOf(request, requestId, at);
   const domainName = (headers.host ?? '').replace(/:\d+$/, '');
   const [domainPrefix = ''] = domainName.split('.');
   const isText = body.length > 0 && isTextual(headers) && isUtf8(body);
@@ -96,14 +95,15 @@ function targetOf(url: string): [path: string, query: string] {
   return [path || '/', query.join('?')];
 }
 
-function headersOf(request: IncomingMessage, at: Date): Record<string, string> {
+function headersOf(request: IncomingMessage, requestId: string, at: Date): Record<string, string> {
   const given = Object.entries(request.headersDistinct).flatMap(([name, values = []]) =>
     HOP_BY_HOP.has(name) || name === 'cookie' ? [] : [[name, values.join(',')] as const],
   );
   const headers = Object.fromEntries(given);
+  const random = requestId.replaceAll('-', '').slice(0, 24);
   const seconds = Math.floor(at.getTime() / 1_000).toString(16);
   return {
-    'x-amzn-trace-id': `Root=1-${seconds}-${randomBytes(12).toString('hex')}`,
+    'x-amzn-trace-id': `Root=1-${seconds}-${random}`,
     ...headers,
     'x-forwarded-for': [headers['x-forwarded-for'], sourceIp(request)].filter(Boolean).join(', '),
     'x-forwarded-port': String(request.socket.localPort),

@@ -122,7 +122,7 @@ function send(
   try {
     response.writeHead(status, {
       ...headers,
-      ...(status !== 204 && status !== 304 && { 'content-length': body.length }),
+      ...(status !== 204 && status !== 304 && { 'content-length': Buffer.byteLength(body) }),
       'x-amzn-requestid': requestId,
     });
     response.end(method === 'HEAD' || status === 204 || status === 304 ? undefined : body);
@@ -130,7 +130,7 @@ function send(
     // A header that HTTP does not allow.
     logger.error({ err: error, request_id: requestId }, 'the function failed');
     const { status, headers, body } = failed();
-    response.writeHead(status, { ...headers, 'content-length': body.length }).end(body);
+    response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body);
   }
 }
 
@@ -138,7 +138,7 @@ function failed(): HttpAnswer {
   return {
     status: 502,
     headers: { 'content-type': 'text/plain' },
-    body: Buffer.from('Internal Server Error'),
+    body: 'Internal Server Error',
   };
 }
 
@@ -147,6 +147,6 @@ function tooLarge(): HttpAnswer {
   return {
     status: 413,
     headers: { 'content-type': 'application/json' },
-    body: Buffer.from(JSON.stringify({ Message })),
+    body: JSON.stringify({ Message }),
   };
 }
