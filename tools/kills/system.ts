@@ -7,7 +7,7 @@ import { withSettings } from '@tradewind/process/variables';
 import { freePort } from '@tradewind/testing/port';
 import type { Addresses } from '../load/books.ts';
 import { isAlive, type ProcessIdentity } from '../start/identity.ts';
-import { services, variable } from '../start/services.ts';
+import { functions, services, variable } from '../start/services.ts';
 import type { RecordedProcess, State } from '../start/state.ts';
 
 /** `npm start -- --split` as a process of its own, on ports of its own, that may die and be started again on its data. */
@@ -36,7 +36,7 @@ const START_MS = 120_000;
 export async function openSystem(dataDir: string): Promise<System> {
   const postgresPort = await freePort();
   const ports = new Map<string, number>();
-  for (const { name } of services) ports.set(name, await freePort());
+  for (const { name } of [...services, ...functions]) ports.set(name, await freePort());
   const env = environment(ports, postgresPort);
   const url = (name: string) => `http://127.0.0.1:${ports.get(name)}`;
   let child: ChildProcess | undefined;
@@ -76,6 +76,12 @@ function environment(ports: ReadonlyMap<string, number>, postgresPort: number): 
     ...Object.fromEntries(
       services.flatMap(({ name }) => [
         [variable(name, 'DATABASE_URL'), undefined],
+        [variable(name, 'PORT'), String(ports.get(name))],
+      ]),
+    ),
+    ...Object.fromEntries(
+      functions.flatMap(({ name }) => [
+        [variable(name, 'URL'), undefined],
         [variable(name, 'PORT'), String(ports.get(name))],
       ]),
     ),

@@ -5,7 +5,7 @@ import { withSettings } from '@tradewind/process/variables';
 import { freePort } from '@tradewind/testing/port';
 import { type AuditReport, audit } from '../load/audit.ts';
 import { formatAudit } from '../load/report.ts';
-import { services, variable } from '../start/services.ts';
+import { functions, services, variable } from '../start/services.ts';
 import { type Running, startTradewind } from '../start/tradewind.ts';
 import { type Tally, Traffic } from './traffic.ts';
 
@@ -120,7 +120,9 @@ async function rollOnce(
 }
 
 async function environment(overlap: boolean): Promise<NodeJS.ProcessEnv> {
-  const ports = services.map(async ({ name }) => [variable(name, 'PORT'), String(await freePort())] as const);
+  const ports = [...services, ...functions].map(
+    async ({ name }) => [variable(name, 'PORT'), String(await freePort())] as const,
+  );
   return withSettings(process.env, {
     ...(overlap && { REUSE_PORT: 'true' }),
     TRADEWIND_POSTGRES_PORT: String(await freePort()),

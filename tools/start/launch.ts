@@ -8,7 +8,7 @@ import { given, type Variables, withSettings } from '@tradewind/process/variable
 import { openLog, tailOf } from './logs.ts';
 import { logPath, type StartOptions } from './options.ts';
 import { POSTGRES } from './orphans.ts';
-import { type ServiceSpec, variable } from './services.ts';
+import { type FunctionSpec, type ServiceSpec, variable } from './services.ts';
 import { type ChildPlan, endOf, type Launched } from './supervisor.ts';
 
 /** Room for what lives as long as a request: without it a seventh of the processor's time goes into clearing it up. */
@@ -21,6 +21,8 @@ export interface Addresses {
   readonly eventLogUrl: string;
   /** `http://127.0.0.1:3000`, by service. */
   readonly serviceUrls: Readonly<Record<string, string>>;
+  /** By function, wherever it runs. */
+  readonly functionUrls: Readonly<Record<string, string>>;
 }
 
 /** One process of a service. */
@@ -63,6 +65,23 @@ export async function processesOf(
   );
 }
 
+/** The process of a function that runs here. */
+export async function processOf(spec: FunctionSpec, options: StartOptions): Promise<ServiceProcess> {
+  const probed = await freePort();
+  const env = sharedEnvironment(options, {
+    // It has no business with them.
+    DATABASE_URL: undefined,
+    EVENT_LOG_URL: undefined,
+    PORT: String(options.ports[spec.name]),
+    HEALTH_PORT: String(probed),
+  });
+  return {
+    plan: plan(spec.name, spec, ['serve'], env, options),
+    readyUrl: `${baseUrl(options.host, probed)}/health/ready`,
+    serves: true,
+  };
+}
+
 /** Applies a service's missing schema steps. Rejects with what it wrote when that fails. */
 export async function migrate(
   spec: ServiceSpec,
@@ -88,9 +107,11 @@ export async function migrate(
   if (end !== 'exit code 0') throw new Error(`${name} failed (${end}):\n${tailOf(logPath(options, name))}`);
 }
 
+type Program = Pick<ServiceSpec, 'main'>;
+
 function plan(
   name: string,
-  spec: ServiceSpec,
+  spec: Program,
   roles: readonly string[],
   env: NodeJS.ProcessEnv,
   options: StartOptions,
@@ -108,7 +129,7 @@ function plan(
 
 function spawnService(
   name: string,
-  spec: ServiceSpec,
+  spec: Program,
   args: readonly string[],
   env: NodeJS.ProcessEnv,
   options: StartOptions,
@@ -127,30 +148,38 @@ function spawnService(
 /** What a process of a service finds; `own` is what it has for itself. */
 function environmentOf(
   spec: ServiceSpec,
-  { env, host, dataDir }: StartOptions,
-  addresses: Addresses,
+  options: StartOptions,
+  { databaseUrls, eventLogUrl, serviceUrls, functionUrls }: Addresses,
   own: Variables = {},
 ): NodeJS.ProcessEnv {
+  const { env } = options;
+  return withSettings(sharedEnvironment(options), {
+    DATABASE_URL: databaseUrls[spec.name],
+    EVENT_LOG_URL: eventLogUrl,
+    ...Object.fromEntries(
+      (spec.calls ?? []).map((called) => {
+        const name = variable(called, 'URL');
+        return [name, given(env, name) ?? serviceUrls[called] ?? functionUrls[called]];
+      }),
+    ),
+    ...own,
+  });
+}
+
+/** What every process takes over, whatever it is. */
+function sharedEnvironment({ env, host, dataDir }: StartOptions, own: Variables = {}): NodeJS.ProcessEnv {
   return withSettings(env, {
     HOST: host,
     // Less than the time that it is given before it is ended by force, so that it can say what it waits for.
     SHUTDOWN: given(env, 'SHUTDOWN') ?? '5s',
     // Halves the processor time of every start but the first.
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(dataDir, 'compile-cache'),
-    DATABASE_URL: addresses.databaseUrls[spec.name],
-    EVENT_LOG_URL: addresses.eventLogUrl,
     // What is meant for one process must not reach another.
     PORT: undefined,
     HEALTH_PORT: undefined,
     // Or all services would be one in the traces.
     OTEL_SERVICE_NAME: undefined,
     CONFIG_FILE: undefined,
-    ...Object.fromEntries(
-      (spec.calls ?? []).map((called) => {
-        const name = variable(called, 'URL');
-        return [name, given(env, name) ?? addresses.serviceUrls[called]];
-      }),
-    ),
     ...own,
   });
 }

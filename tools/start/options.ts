@@ -1,8 +1,22 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readEnvironment, type Sources } from '@tradewind/process/environment';
-import { eventLogUrl, optional, port, postgresUrl, type Setting, text } from '@tradewind/process/settings';
-import { services as allServices, type ServiceSpec, variable } from './services.ts';
+import {
+  eventLogUrl,
+  optional,
+  port,
+  postgresUrl,
+  type Setting,
+  text,
+  url,
+} from '@tradewind/process/settings';
+import {
+  functions as allFunctions,
+  services as allServices,
+  type FunctionSpec,
+  type ServiceSpec,
+  variable,
+} from './services.ts';
 
 /** Everything that a start needs to know. */
 export interface StartOptions {
@@ -13,12 +27,15 @@ export interface StartOptions {
   readonly split: boolean;
   readonly host: string;
   readonly postgresPort: number;
-  /** By service. */
+  /** By service, and by function; of a function that has none here, the system chooses it. */
   readonly ports: Readonly<Record<string, number>>;
   /** Databases that somebody else runs, by service. */
   readonly databaseUrls: Readonly<Record<string, string>>;
   readonly eventLogUrl?: string;
   readonly services: readonly ServiceSpec[];
+  readonly functions: readonly FunctionSpec[];
+  /** Functions that run elsewhere, by name; they are not started. */
+  readonly functionUrls: Readonly<Record<string, string>>;
   /** What the children inherit. */
   readonly env: Sources['env'];
 }
@@ -64,22 +81,31 @@ export function startOptions(
   env: Sources['env'] = process.env,
 ): StartOptions {
   const specs = given.services ?? allServices;
-  const values = readEnvironment(settingsOf(specs), { env });
+  // Who brings services of their own brings what these call, too.
+  const functions = given.functions ?? (given.services ? [] : allFunctions);
+  const values = readEnvironment(settingsOf(specs, functions), { env });
   const urlOf = (name: string) => (values[name] === undefined ? undefined : String(values[name]));
   const logUrl = urlOf('EVENT_LOG_URL');
-  const known = specs.flatMap(({ name }) => {
-    const url = urlOf(variable(name, 'DATABASE_URL'));
-    return url === undefined ? [] : [[name, url] as const];
-  });
+  const known = (all: readonly { readonly name: string }[], kind: string) =>
+    Object.fromEntries(
+      all.flatMap(({ name }) => {
+        const url = urlOf(variable(name, kind));
+        return url === undefined ? [] : [[name, url] as const];
+      }),
+    );
   return {
     seed: 'catalogue',
     split: false,
     host: String(values.HOST),
     postgresPort: Number(values.TRADEWIND_POSTGRES_PORT),
-    ports: Object.fromEntries(specs.map(({ name }) => [name, Number(values[variable(name, 'PORT')])])),
-    databaseUrls: Object.fromEntries(known),
+    ports: Object.fromEntries(
+      [...specs, ...functions].map(({ name }) => [name, Number(values[variable(name, 'PORT')])]),
+    ),
+    databaseUrls: known(specs, 'DATABASE_URL'),
+    functionUrls: known(functions, 'URL'),
     ...(logUrl === undefined ? {} : { eventLogUrl: logUrl }),
     services: specs,
+    functions,
     env,
     ...given,
     dataDir: resolve(given.dataDir),
@@ -89,6 +115,7 @@ export function startOptions(
 /** What the starter itself takes from the environment. */
 export function settingsOf(
   specs: readonly ServiceSpec[],
+  functions: readonly FunctionSpec[] = [],
 ): Readonly<Record<string, Setting<string | number | undefined>>> {
   return {
     HOST: text('127.0.0.1'),
@@ -98,6 +125,12 @@ export function settingsOf(
       specs.flatMap(({ name, defaultPort }): [string, Setting<string | number | undefined>][] => [
         [variable(name, 'PORT'), port(defaultPort)],
         [variable(name, 'DATABASE_URL'), optional(postgresUrl())],
+      ]),
+    ),
+    ...Object.fromEntries(
+      functions.flatMap(({ name, defaultPort }): [string, Setting<string | number | undefined>][] => [
+        [variable(name, 'PORT'), port(defaultPort)],
+        [variable(name, 'URL'), optional(url({ protocols: ['http', 'https'] }))],
       ]),
     ),
   };
@@ -123,6 +156,8 @@ export const USAGE = `npm start [-- options]: PostgreSQL, the databases, the cat
 Environment:
   PRODUCT_PORT  ORDER_PORT  STOCK_PORT  RATINGS_PORT
                                               8080, 3000, 50051 and 8082 when left out
+  RATINGS_LAMBDA_PORT                         8089 when left out
+  RATINGS_LAMBDA_URL                          a statistics function elsewhere, instead of the one on this machine
   TRADEWIND_POSTGRES_PORT                     25432 when left out
   HOST                                        the address to bind; 127.0.0.1 when left out
   PRODUCT_DATABASE_URL  ORDER_DATABASE_URL  STOCK_DATABASE_URL  RATINGS_DATABASE_URL

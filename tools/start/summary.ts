@@ -12,6 +12,10 @@ export function summary({ options, addresses, pids }: Running, tookMs: number): 
       what,
     ]),
   );
+  for (const { name, what } of options.functions) {
+    const elsewhere = options.functionUrls[name] !== undefined;
+    rows.push([name, maskUrl(addresses.functionUrls[name] ?? ''), elsewhere ? `${what}; of your own` : what]);
+  }
   const databases = Object.values(addresses.databaseUrls).map(maskUrl);
   const server = pids()[POSTGRES] === undefined ? 'of your own' : 'from npm';
   for (const [index, url] of databases.entries()) {

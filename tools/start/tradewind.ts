@@ -1,5 +1,6 @@
 import { lookUp, misspelt } from '@tradewind/process/variables';
 import { maskUrl } from '@tradewind/telemetry/logger';
+import { freePort } from '@tradewind/testing/port';
 import { Children } from './children.ts';
 import {
   type Addresses,
@@ -7,16 +8,17 @@ import {
   migrate,
   postgresPlan,
   processesOf,
+  processOf,
   type ServiceProcess,
   sharesPorts,
 } from './launch.ts';
 import { needsPostgres, type StartOptions, settingsOf, startOptions } from './options.ts';
 import { endOrphans, POSTGRES } from './orphans.ts';
 import { checkPorts } from './ports.ts';
-import { variable } from './services.ts';
+import { type FunctionSpec, variable } from './services.ts';
 import { StateFile } from './state.ts';
 
-/** A Tradewind that runs. Its processes go by name: `postgres`, `order`, or when split `order serve`, `order listen`. */
+/** A Tradewind that runs. Its processes go by name: `postgres`, `ratings-lambda`, `order`, or when split `order serve`, `order listen`. */
 export interface Running extends AsyncDisposable {
   readonly options: StartOptions;
   readonly addresses: Addresses;
@@ -53,7 +55,7 @@ export async function startTradewind(
   given: Partial<StartOptions> & { readonly dataDir: string },
   { say = () => undefined, signal = new AbortController().signal, force }: StartHooks = {},
 ): Promise<Running> {
-  const options = startOptions(given, given.env);
+  const options = await withFunctionPorts(startOptions(given, given.env));
   const embedded = needsPostgres(options);
   const ports = { ...options.ports, ...(embedded && { [POSTGRES]: options.postgresPort }) };
   await using scope = new AsyncDisposableStack();
@@ -75,6 +77,11 @@ export async function startTradewind(
   }
   force?.addEventListener('abort', () => children.force(), { once: true });
   const addresses = await openPostgres(options, embedded, children, signal);
+  for (const spec of localFunctions(options)) {
+    children.say(`${spec.name}: starting`);
+    const { plan, readyUrl } = await processOf(spec, options);
+    await children.start(plan, signal, readyUrl);
+  }
   await startServices(options, addresses, children, signal);
   await children.ready(signal);
   if (options.seed === 'catalogue') await seed(addresses, signal, say);
@@ -102,6 +109,19 @@ export async function startTradewind(
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Those that nobody runs elsewhere. */
+function localFunctions({ functions, functionUrls }: StartOptions): readonly FunctionSpec[] {
+  return functions.filter(({ name }) => functionUrls[name] === undefined);
+}
+
+/** With a port for each function that runs here, and none for others. */
+async function withFunctionPorts(options: StartOptions): Promise<StartOptions> {
+  const ports: Record<string, number> = { ...options.ports };
+  for (const { name } of options.functions) delete ports[name];
+  for (const { name } of localFunctions(options)) ports[name] = options.ports[name] ?? (await freePort());
+  return { ...options, ports };
 }
 
 /** A second process like the one of that name, when both can have its port at the same time. */
@@ -174,7 +194,15 @@ async function openPostgres(
   const serviceUrls = Object.fromEntries(
     options.services.map(({ name }) => [name, baseUrl(options.host, options.ports[name])]),
   );
-  return { databaseUrls, eventLogUrl: options.eventLogUrl ?? own('log'), serviceUrls };
+  const functionUrls = Object.fromEntries(
+    options.functions.map(({ name }) => [
+      name,
+      options.functionUrls[name] ?? baseUrl(options.host, options.ports[name]),
+    ]),
+  );
+  for (const [name, url] of Object.entries(options.functionUrls))
+    children.say(`${name}: uses ${maskUrl(url)}`);
+  return { databaseUrls, eventLogUrl: options.eventLogUrl ?? own('log'), serviceUrls, functionUrls };
 }
 
 async function seed(

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +12,9 @@ import { createDatabase } from '@tradewind/testing/postgres';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { identify, isAlive } from '../start/identity.ts';
 import { type StartOptions, startOptions } from '../start/options.ts';
+import { functions } from '../start/services.ts';
 import { AlreadyRunning, StateFile } from '../start/state.ts';
+import { summary } from '../start/summary.ts';
 import { type StartHooks, startTradewind } from '../start/tradewind.ts';
 import { fakeServices } from './fixtures/fake-services.ts';
 
@@ -184,6 +187,100 @@ test('a start that is given up ends what it started', async () => {
     reason,
   );
   await expect(readFile(join(dataDir, 'running.json'))).rejects.toThrow('ENOENT');
+});
+
+describe('a function beside the services', () => {
+  const name = 'ratings-lambda';
+  /** One service that calls it. */
+  async function withFunction(env: Record<string, string> = {}) {
+    const options = await given();
+    const services = fakeServices(['a']).map((spec) => ({ ...spec, calls: [name] }));
+    return { ...options, services, functions, env: { ...process.env, ...env } };
+  }
+  const post = async (url = '') => {
+    const headers = { 'content-type': 'application/json' };
+    const body = '{"ratings":{"4":1,"5":"3"}}';
+    return await fetch(url, { method: 'POST', headers, body }).then(
+      (answer) => answer.json(),
+      () => undefined,
+    );
+  };
+  const ANSWER = { avg: 4.75, totalCount: 4 };
+
+  test('is started too, and told to those that call it', async () => {
+    const running = await started(await withFunction());
+    expect(Object.keys(running.pids()).sort()).toEqual(['a', name]);
+    const url = running.addresses.functionUrls[name];
+    expect(await post(url)).toEqual(ANSWER);
+    expect(url).toBe(`http://127.0.0.1:${running.options.ports[name]}`);
+    expect(await environmentOf(running.addresses.serviceUrls.a ?? '')).toMatchObject({
+      RATINGS_LAMBDA_URL: url,
+    });
+    expect(summary(running, 1)).toMatch(new RegExp(`^ +${name} +${url}/ +statistics of ratings`, 'm'));
+    const { ports } = JSON.parse(await readFile(join(dataDir, 'running.json'), 'utf8'));
+    expect(ports).toEqual({ a: running.options.ports.a, [name]: running.options.ports[name] });
+  });
+
+  test('is killed, held, released and restarted as services are', async () => {
+    const running = await started(await withFunction());
+    const url = running.addresses.functionUrls[name];
+    const { [name]: first } = running.pids();
+    running.kill(name);
+    await vi.waitFor(() => expect(running.pids()[name] ?? first).not.toBe(first), { timeout: 10_000 });
+    await running.ready(name);
+    expect(await post(url)).toEqual(ANSWER);
+    await running.hold(name);
+    expect([Object.keys(running.pids()), await post(url)]).toEqual([['a'], undefined]);
+    await running.release(name);
+    expect(await post(url)).toEqual(ANSWER);
+    const { [name]: held } = running.pids();
+    await running.restart(name);
+    expect(running.pids()[name]).not.toBe(held);
+    expect(await post(url)).toEqual(ANSWER);
+  });
+
+  test('is one process when services are two', async () => {
+    const running = await started({ ...(await withFunction()), split: true });
+    expect(Object.keys(running.pids()).sort()).toEqual(['a listen', 'a serve', name]);
+  });
+
+  test('that is elsewhere is used there, and not started', async () => {
+    const url = 'https://me:s3cret@abc.lambda-url.eu-central-1.on.aws/';
+    const lines: string[] = [];
+    const running = await started(await withFunction({ RATINGS_LAMBDA_URL: url }), {
+      say: (line) => lines.push(line),
+    });
+    expect(Object.keys(running.pids())).toEqual(['a']);
+    expect(running.options.ports).toEqual({ a: running.options.ports.a });
+    expect(await environmentOf(running.addresses.serviceUrls.a ?? '')).toMatchObject({
+      RATINGS_LAMBDA_URL: url,
+    });
+    const shown = url.replace('s3cret', '***');
+    expect(lines).toContain(`${name}: uses ${shown}`);
+    expect(summary(running, 1)).toContain(shown);
+    expect(summary(running, 1)).not.toContain('s3cret');
+  });
+
+  test('has its port from the environment, named when it is taken', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    scope.defer(() => void server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const env = { RATINGS_LAMBDA_PORT: String(port) };
+    const { ports } = startOptions({ dataDir, services: [], functions }, env);
+    expect(ports).toEqual({ [name]: port });
+    const options = await withFunction();
+    const taken = { ...options, ports: { ...options.ports, ...ports } };
+    await expect(startTradewind(taken)).rejects.toThrow(
+      new RegExp(`port ${port} for ${name} is taken by .*; RATINGS_LAMBDA_PORT chooses another`),
+    );
+  });
+
+  test('is at 8089 when nothing is said, and what is wrong with its settings is listed', () => {
+    expect(startOptions({ dataDir }, {}).ports).toMatchObject({ [name]: 8089 });
+    const read = () => startOptions({ dataDir }, { RATINGS_LAMBDA_URL: 'ftp://x', RATINGS_LAMBDA_PORT: 'x' });
+    expect(read).toThrow(/RATINGS_LAMBDA_PORT[\s\S]*RATINGS_LAMBDA_URL/);
+  });
 });
 
 describe('the record of a run', () => {
