@@ -67,7 +67,8 @@ export async function startTradewind(
 
   const children = new Children(options, file, say);
   scope.defer(() => children.stop());
-  for (const line of misspelt(options.env, Object.keys(settingsOf(options.services, options.functions)))) say(line);
+  for (const line of misspelt(options.env, Object.keys(settingsOf(options.services, options.functions))))
+    say(line);
   const shared = lookUp(options.env, 'DATABASE_URL');
   if (shared) {
     const names = options.services.map(({ name }) => variable(name, 'DATABASE_URL'));
