@@ -7,6 +7,7 @@ import type { PlainAnswer } from './plain-ratings.ts';
 import type { RushAnswer, RushQuestion, StreamAnswer, StreamQuestion } from './ratings-load.ts';
 import { assertDurable, openBroker, type RunContext, startOwn } from './stage.ts';
 import { median, type Spread, spread } from './statistics.ts';
+import { treeUsageOf, usageOf } from './usage.ts';
 import { startWorker, type Worker } from './worker.ts';
 
 /** Requests a second, against those of the yardstick in the same run. */
@@ -17,6 +18,14 @@ export interface Rate {
   readonly ratio: number;
   /** Of a request with every client busy, milliseconds. */
   readonly answerMs: Spread;
+  /** CPU microseconds of a request, until what follows of it is done: the server's process, and PostgreSQL's. */
+  readonly cpuMicros: Cpu;
+  readonly plainCpuMicros: Cpu;
+}
+
+export interface Cpu {
+  readonly server: number;
+  readonly postgres: number;
 }
 
 /** Ratings at a fixed rate, milliseconds since they were due. */
@@ -54,6 +63,8 @@ interface Stage {
   readonly plainUrl: string;
   readonly look: Client;
   readonly load: Worker;
+  /** CPU seconds so far. */
+  readonly used: () => Readonly<Record<'ours' | 'plain' | 'postgres', number>>;
   readonly talks: readonly string[];
   readonly paths: readonly string[];
 }
@@ -97,18 +108,19 @@ async function onStage(
   }
   const rates: Rate[] = [];
   for (const [what, ours, plain] of kinds) {
-    const done: [RushAnswer, RushAnswer][] = [];
+    const done: Round[] = [];
     for (let n = 0; n < rounds; n++) {
-      if (n % 2 === 0) done.push([await ours(), await plain()]);
-      else {
-        const yardstick = await plain();
-        done.push([await ours(), yardstick]);
-      }
-      const [a, b] = done.at(-1) ?? [];
-      if (a && b)
-        say(
-          `round ${n + 1}, ${what}: ${speed(a, count).toFixed(0)}/s, plain ${speed(b, count).toFixed(0)}/s`,
-        );
+      const both = {
+        ours: () => measured(stage, 'ours', ours),
+        plain: () => measured(stage, 'plain', plain),
+      };
+      const first = n % 2 === 0 ? await both.ours() : await both.plain();
+      const second = n % 2 === 0 ? await both.plain() : await both.ours();
+      const round = n % 2 === 0 ? { ours: first, plain: second } : { ours: second, plain: first };
+      done.push(round);
+      say(
+        `round ${n + 1}, ${what}: ${speed(round.ours, count).toFixed(0)}/s, plain ${speed(round.plain, count).toFixed(0)}/s`,
+      );
     }
     rates.push(rateOf(done, count));
   }
@@ -132,12 +144,36 @@ async function onStage(
 const speed = ({ startedAt, answeredAt }: RushAnswer, count: number) =>
   (count / (answeredAt - startedAt)) * 1_000;
 
-function rateOf(rounds: readonly (readonly [RushAnswer, RushAnswer])[], count: number): Rate {
+type Measured = RushAnswer & Cpu;
+interface Round {
+  readonly ours: Measured;
+  readonly plain: Measured;
+}
+
+async function measured(
+  { used }: Stage,
+  who: 'ours' | 'plain',
+  work: () => Promise<RushAnswer>,
+): Promise<Measured> {
+  const before = used();
+  const answer = await work();
+  const after = used();
+  return { ...answer, server: after[who] - before[who], postgres: after.postgres - before.postgres };
+}
+
+function rateOf(rounds: readonly Round[], count: number): Rate {
+  const middle = (of: (round: Round) => number) => median(rounds.map(of));
+  const cpu = (who: 'ours' | 'plain'): Cpu => ({
+    server: (middle((round) => round[who].server) / count) * 1e6,
+    postgres: (middle((round) => round[who].postgres) / count) * 1e6,
+  });
   return {
-    perSecond: median(rounds.map(([ours]) => speed(ours, count))),
-    plainPerSecond: median(rounds.map(([, plain]) => speed(plain, count))),
-    ratio: median(rounds.map(([ours, plain]) => speed(ours, count) / speed(plain, count))),
-    answerMs: spread(rounds.flatMap(([{ latencies }]) => latencies)),
+    perSecond: middle(({ ours }) => speed(ours, count)),
+    plainPerSecond: middle(({ plain }) => speed(plain, count)),
+    ratio: middle(({ ours, plain }) => speed(ours, count) / speed(plain, count)),
+    answerMs: spread(rounds.flatMap(({ ours }) => ours.latencies)),
+    cpuMicros: cpu('ours'),
+    plainCpuMicros: cpu('plain'),
   };
 }
 
@@ -184,6 +220,14 @@ async function openStage(scope: AsyncDisposableStack, context: RunContext, log: 
     plainUrl,
     look,
     load,
+    used: () => {
+      const { ratings: ours = 0, postgres = 0 } = running.pids();
+      return {
+        ours: usageOf(ours).cpuSeconds,
+        plain: usageOf(plain.pid).cpuSeconds,
+        postgres: treeUsageOf(postgres).cpuSeconds,
+      };
+    },
     talks: Array.from({ length: TALKS }, (_, n) => `talk-${n + 1}`),
     paths: providers.map(
       ({ serviceProvider }) => `/v1/service-providers/${serviceProvider?.id}/average-rating`,
