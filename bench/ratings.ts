@@ -203,17 +203,16 @@ async function openStage(scope: AsyncDisposableStack, context: RunContext, log: 
     `INSERT INTO subject (id, kind, name) SELECT 'talk-' || n, 'talk', 'Talk ' || n FROM generate_series(1, $1::int) AS n`,
     [TALKS],
   );
-  await using ratings = createClient(RatingsService, { baseUrl: url });
+  await using ratings = createClient(RatingsService, { baseUrl: url, timeoutMs: 30_000 });
   await ratings.call.createTalk({ id: 'hot', title: 'Everybody was there' });
-  const providers = await Promise.all(
-    Array.from({ length: SUBJECTS }, (_, n) =>
-      ratings.call.createServiceProvider({ name: `P${n}`, email: `p${n}@example.com` }),
-    ),
-  );
   const { customer } = await ratings.call.createCustomer({ name: 'C', email: 'c@example.com' });
-  for (const { serviceProvider } of providers) {
+  const paths: string[] = [];
+  for (let n = 0; n < SUBJECTS; n++) {
+    const email = `p${n}@example.com`;
+    const { serviceProvider } = await ratings.call.createServiceProvider({ name: `P${n}`, email });
     const about = { case: 'serviceProviderId' as const, value: serviceProvider?.id ?? '' };
     await ratings.call.createRating({ subject: { about }, customerId: customer?.id ?? '', value: 4 });
+    paths.push(`/v1/service-providers/${about.value}/average-rating`);
   }
   return {
     url,
@@ -229,9 +228,7 @@ async function openStage(scope: AsyncDisposableStack, context: RunContext, log: 
       };
     },
     talks: Array.from({ length: TALKS }, (_, n) => `talk-${n + 1}`),
-    paths: providers.map(
-      ({ serviceProvider }) => `/v1/service-providers/${serviceProvider?.id}/average-rating`,
-    ),
+    paths,
   };
 }
 
