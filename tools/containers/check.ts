@@ -4,9 +4,9 @@ import { pathToFileURL } from 'node:url';
 import type { Settings } from '@tradewind/process/environment';
 import { parse } from 'yaml';
 import { readCommand } from './commands.ts';
-import { readCompose } from './compose-file.ts';
+import { type ComposeFile, readCompose } from './compose-file.ts';
 import { readDockerfile } from './dockerfile.ts';
-import { faultsOf, type Known, targetFault } from './rules.ts';
+import { faultsOf, type Known, roles, targetFault } from './rules.ts';
 
 export const FILES = [
   'docker-compose.yml',
@@ -43,7 +43,7 @@ export async function checkContainers(
   return [
     ...[...dockerfile, ...inside, ...unnamed(root, known)].map((fault) => `Dockerfile: ${fault}`),
     ...[...compose, ...(file ? faultsOf(file, known) : [])].map((fault) => `docker-compose.yml: ${fault}`),
-    ...(file ? scraped(text('ops/prometheus/prometheus.yml'), (at) => targetFault(...at, file)) : []),
+    ...(file ? scraped(text('ops/prometheus/prometheus.yml'), file, known) : []),
   ];
 }
 
@@ -76,15 +76,20 @@ function unnamed(root: string, { ignore }: Known): string[] {
   return faults;
 }
 
-/** Each process that Prometheus asks must be there. */
-function scraped(text: string, faultAt: (at: [string, number]) => string | undefined): string[] {
+/** Each process that Prometheus asks must be there, and it must ask each that runs on. */
+function scraped(text: string, file: ComposeFile, known: Known): string[] {
   const { scrape_configs: jobs } = parse(text) as {
     scrape_configs: { static_configs: { targets: string[] }[] }[];
   };
   const targets = jobs.flatMap((job) => job.static_configs.flatMap((group) => group.targets));
-  return targets.flatMap((target) => {
-    const [host = '', port] = target.split(':');
-    const fault = faultAt([host, Number(port)]);
-    return fault === undefined ? [] : [`prometheus.yml: ${target}: ${fault}`];
+  const asked = targets.map((target) => target.split(':') as [host: string, port: string]);
+  const wrong = asked.flatMap(([host, port]) => {
+    const fault = targetFault(host, Number(port), file);
+    return fault === undefined ? [] : [`${host}:${port}: ${fault}`];
   });
+  const hosts = new Set(asked.map(([host]) => host));
+  const forgotten = [...roles(file, known)]
+    .filter(([name, { roles: all }]) => !all.includes('migrate') && !hosts.has(name))
+    .map(([name]) => `nobody asks ${name}`);
+  return [...wrong, ...forgotten].map((fault) => `prometheus.yml: ${fault}`);
 }

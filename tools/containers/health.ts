@@ -2,7 +2,8 @@ import { get } from 'node:http';
 import { given } from '@tradewind/process/variables';
 
 /** A container's health: exit code 0 when its process answers 200 on /health/ready, 1 when not. Without a library, for it runs every few seconds. */
-const port = given(process.env, 'PORT') ?? given(process.env, 'HEALTH_PORT');
+// Where there are both, every path at PORT may be somebody's own.
+const port = given(process.env, 'HEALTH_PORT') ?? given(process.env, 'PORT');
 const end = (problem?: string) => {
   if (problem !== undefined) process.stderr.write(`${problem}\n`);
   process.exitCode = problem === undefined ? 0 : 1;

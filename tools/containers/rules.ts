@@ -64,6 +64,7 @@ function ours(service: ComposeService, file: ComposeFile, known: Known): string[
   const all = [...faults, ...addressFaults(service, file, known)];
   if (/^(root|0)(:|$)/.test(service.user ?? '')) all.push('it runs as root');
   if (service.healthcheck?.disable && !once) all.push('it has no health check');
+  if (!once) all.push(...listeningFaults(service, known.image));
   if (!runs) return all;
   const env = Object.fromEntries(
     Object.entries({ ...known.image.env, ...service.environment }).map(([key, value]) => [
@@ -82,13 +83,18 @@ function ours(service: ComposeService, file: ComposeFile, known: Known): string[
     if (!(error instanceof ConfigurationError)) throw error;
     all.push(...error.mistakes.map(({ name, problem }) => `${name} ${problem}`));
   }
-  if (runs.roles.includes('migrate')) return all;
-  const port = listensOn(service);
-  if (port === undefined) all.push('neither PORT nor HEALTH_PORT says where its health is');
-  else if (!known.image.exposed.includes(port)) all.push(`the Dockerfile does not expose ${port}`);
   if (runs.roles.includes('serve') && settingOf(service, 'PORT') === undefined)
     all.push('it serves without a PORT');
   return all;
+}
+
+/** What runs on, and so has a health check, says where it answers. */
+function listeningFaults(service: ComposeService, { exposed }: Known['image']): string[] {
+  const ports = listensOn(service);
+  if (ports.length === 0) return ['neither PORT nor HEALTH_PORT says where its health is'];
+  return ports
+    .filter((port) => !exposed.includes(port))
+    .map((port) => `the Dockerfile does not expose ${port}`);
 }
 
 function settingOf({ environment = {} }: ComposeService, name: string): string | undefined {
@@ -96,9 +102,9 @@ function settingOf({ environment = {} }: ComposeService, name: string): string |
   return given(Object.fromEntries(texts), name);
 }
 
-function listensOn(service: ComposeService): number | undefined {
-  const port = settingOf(service, 'PORT') ?? settingOf(service, 'HEALTH_PORT');
-  return port === undefined ? undefined : Number(port);
+function listensOn(service: ComposeService): number[] {
+  const ports = ['PORT', 'HEALTH_PORT'].map((name) => settingOf(service, name));
+  return ports.filter((port) => port !== undefined).map(Number);
 }
 
 /** The schema takes any text for a duration; compose does not. */
@@ -139,7 +145,7 @@ export function targetFault(host: string, port: number, file: ComposeFile): stri
     if (listeners === undefined || String(listeners).includes(`:${port}`)) return undefined;
     return `${host} does not listen on ${port}`;
   }
-  return listensOn(target) === port ? undefined : `${host} does not listen on ${port}`;
+  return listensOn(target).includes(port) ? undefined : `${host} does not listen on ${port}`;
 }
 
 const PUBLISHED = /^127\.0\.0\.1:(\d+):(\d+)$/;
@@ -148,10 +154,11 @@ function portFaults(service: ComposeService): string[] {
   return (service.ports ?? []).flatMap((given) => {
     const [, , inside] = PUBLISHED.exec(String(given)) ?? [];
     if (inside === undefined) return [`port ${JSON.stringify(given)} is not published on 127.0.0.1 alone`];
-    const own = service.build === undefined ? undefined : listensOn(service);
-    return own === undefined || own === Number(inside)
+    if (service.build === undefined) return [];
+    const own = listensOn(service);
+    return own.includes(Number(inside))
       ? []
-      : [`port ${String(given)} leads to ${inside}, and it listens on ${own}`];
+      : [`port ${String(given)} leads to ${inside}, and it listens on ${own.join(' and ')}`];
   });
 }
 

@@ -231,6 +231,10 @@ test('Prometheus asks only who is there', async () => {
   ]);
   expect(await faultsWith(name, 'stock-serve:50051', 'stocks:50051')).toEqual([
     'prometheus.yml: stocks:50051: there is no service stocks',
+    'prometheus.yml: nobody asks stock-serve',
+  ]);
+  expect(await faultsWith(name, ", 'ratings-listen:9464'", '')).toEqual([
+    'prometheus.yml: nobody asks ratings-listen',
   ]);
 });
 

@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { createClient as createTypedClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { ProductService } from '@tradewind/contracts/product/v1/product';
+import { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
 import { StockService } from '@tradewind/contracts/stock/v1/stock';
 import { startService } from '@tradewind/testing/service';
 import { expect, test } from 'vitest';
 import { service as product } from '../../services/product/service.ts';
+import { service as ratings } from '../../services/ratings/service.ts';
 import { service as stock } from '../../services/stock/service.ts';
 import { type CatalogueEntry, seedCatalogue } from '../seed.ts';
+import { runTool } from './tool-process.ts';
 
 const entries = JSON.parse(
   await readFile(new URL('../../examples/data/catalogue.json', import.meta.url), 'utf8'),
@@ -130,4 +133,25 @@ test('loads another file', async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('the container that seeds puts in the catalogue and two talks, and the second time it changes nothing', async () => {
+  await using market = await startMarket();
+  await using rating = await startService(ratings, { logUrl: market.stocks.logUrl });
+  const talks = createTypedClient(RatingsService, createGrpcTransport({ baseUrl: rating.url }));
+  const env = { PRODUCT_URL: market.productUrl, STOCK_URL: market.stockUrl, RATINGS_URL: rating.url };
+  const seeded = async () => {
+    const { code, out, err } = await runTool('containers/seed', [], env);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toContain(`the catalogue is there: ${entries.length} products\nthe talks are there\n`);
+    const { talks: all } = await talks.listTalks({});
+    return { ...(await everything(market)), talks: all };
+  };
+  const first = await seeded();
+  expect(first.talks.map(({ id }) => id)).toEqual([
+    'flight-of-the-gopher',
+    'testcontainers-integration-testing',
+  ]);
+  await rating.database.pool.query('DELETE FROM idempotency_key');
+  expect(await seeded()).toEqual(first);
 });
