@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ProductService } from '@tradewind/contracts/product/v1/product';
+import { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
 import { createClient } from '@tradewind/rpc/client';
 import { type Scrape, scrape } from '@tradewind/testing/metrics';
 import { startService } from '@tradewind/testing/service';
 import { expect, test } from 'vitest';
 import { service as productService } from '../services/product/service.ts';
+import { service as ratingsService } from '../services/ratings/service.ts';
 import { dashboardFaults, dashboardsIn } from '../tools/ops/dashboards.ts';
 import { missingRecords, namedMetrics, rulesIn } from '../tools/ops/named-metrics.ts';
 import { startSaga } from './running-saga.ts';
@@ -32,15 +34,21 @@ async function tell(): Promise<readonly Scrape[]> {
   await using product = await startService(productService, { env: { STOCK_URL: saga.stock.url } });
   await using client = createClient(ProductService, { baseUrl: product.url });
   await client.call.createProduct({ name: 'Lamp', price: 100n, currency: 'USD' });
+  await using ratings = await startService(ratingsService, { logUrl: saga.order.logUrl });
+  await using rating = createClient(RatingsService, { baseUrl: ratings.url });
+  await rating.call.createTalk({ id: 'talk', title: 'A talk' });
+  await rating.call.rateTalk({ talkId: 'talk', value: 5 });
   const query = '{ products(first: 1) { name stock } }';
   const headers = { 'content-type': 'application/json' };
   await fetch(`${product.url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
   await saga.put(1, 5);
   await saga.place([1, 1]);
   await saga.atRest();
-  const all = () => Promise.all([saga.order.url, saga.stock.url, product.url].map(scrape));
+  const all = () => Promise.all([saga.order, saga.stock, product, ratings].map(({ url }) => scrape(url)));
   const lags = async () => (await all()).map((one) => one.labelsOf('tradewind_consumer_lag_records').size);
-  await expect.poll(lags).toEqual([3, 3, 3]);
+  await expect.poll(lags).toEqual([3, 3, 3, 3]);
+  const counted = async () => (await scrape(ratings.url)).value('tradewind_ratings_counted_seconds_count');
+  await expect.poll(counted).toBe(1);
   return await all();
 }
 

@@ -3,6 +3,9 @@ import type { OwnMetrics } from '@tradewind/service/define';
 import type { Counter, Family, Histogram, Metrics } from '@tradewind/telemetry/metrics';
 import { Tallies } from './tallies.ts';
 
+/** Upper bounds, in seconds: from a rating at rest to one that waited for an outage to end, or for a person. */
+const WAITS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400];
+
 /** Counts ratings: as they are accepted, and as they are counted. */
 export class Ratings implements OwnMetrics {
   readonly #accepted: Family<Counter>;
@@ -20,10 +23,13 @@ export class Ratings implements OwnMetrics {
       .counter({ name: 'tradewind_ratings_changed_total', help: 'Ratings that their customers changed' })
       .at();
     this.#visible = metrics
-      .histogram({
-        name: 'tradewind_ratings_counted_seconds',
-        help: 'From the moment when something was rated until it was counted, two clocks apart',
-      })
+      .histogram(
+        {
+          name: 'tradewind_ratings_counted_seconds',
+          help: 'From the moment when something was rated until it was counted, two clocks apart',
+        },
+        WAITS,
+      )
       .at();
   }
 
