@@ -5,6 +5,7 @@ import {
   ProductDeletedSchema,
   ProductUpdatedSchema,
 } from '@tradewind/contracts/product/v1/events';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { deadLetterTopic, topicOf } from '@tradewind/messaging/contract';
 import { decodeEvent } from '@tradewind/messaging/event';
@@ -14,12 +15,15 @@ import { startService, type TestService } from '@tradewind/testing/service';
 import { describe, expect, test } from 'vitest';
 import { service as order } from '../services/order/service.ts';
 import { service as product } from '../services/product/service.ts';
+import { service as ratings } from '../services/ratings/service.ts';
 import { service as stock } from '../services/stock/service.ts';
 import { bytesOf, corpusOf, meaning, type Recorded, received, versions } from './corpus/corpus.ts';
 
 /** Every event of this release, by topic. */
 const events = new Map<string, DescMessage>(
-  [order, product, stock].flatMap(({ tells }) => tells).map((schema) => [topicOf(schema).name, schema]),
+  [order, product, ratings, stock]
+    .flatMap(({ tells }) => tells)
+    .map((schema) => [topicOf(schema).name, schema]),
 );
 
 test('the newest version has a corpus of every topic, in both encodings', () => {
@@ -139,5 +143,40 @@ describe.each(versions())('what was told by %s still takes effect', (version) =>
       );
     expect(new Set(await standing('CONFIRMED'))).toEqual(new Set(reserved.map(({ order_id }) => order_id)));
     expect(new Set(await standing('CANCELED'))).toEqual(new Set(exceeded.map(({ order_id }) => order_id)));
+  });
+
+  test('in ratings', async () => {
+    await using running = await startService(ratings);
+    const { pool } = running.database;
+    const rated = await handled(ratings, running, corpus, RatedSchema);
+    const tallies = new Map<string, number[]>();
+    for (const { talk_id, product_id, service_provider_id, value, previous_value } of rated) {
+      const subject =
+        talk_id ?? (product_id ? `product/${product_id}` : `service-provider/${service_provider_id}`);
+      const counts = tallies.get(String(subject)) ?? [0, 0, 0, 0, 0];
+      counts[Number(value) - 1] = (counts[Number(value) - 1] ?? 0) + 1;
+      if (previous_value) counts[Number(previous_value) - 1] = (counts[Number(previous_value) - 1] ?? 0) - 1;
+      tallies.set(String(subject), counts);
+    }
+    const counted = await pool.query(
+      'SELECT subject, ARRAY[count_1, count_2, count_3, count_4, count_5]::int[] AS counts FROM tally',
+    );
+    expect(new Map(counted.rows.map(({ subject, counts }) => [subject, counts]))).toEqual(tallies);
+    for (const [schema, deleted] of [
+      [ProductCreatedSchema, false],
+      [ProductUpdatedSchema, false],
+      [ProductDeletedSchema, true],
+    ] as const) {
+      await pool.query('DELETE FROM subject');
+      const told = await handled(ratings, running, corpus, schema);
+      const known = await pool.query('SELECT id, name, product_revision FROM subject WHERE deleted = $1', [
+        deleted,
+      ]);
+      expect(new Map(known.rows.map((row) => [row.id, [row.name, row.product_revision]]))).toEqual(
+        new Map(
+          told.map(({ product_id, name = '', revision }) => [`product/${product_id}`, [name, revision]]),
+        ),
+      );
+    }
   });
 });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFileRegistry, fromBinary, getOption, hasOption } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-import { topic as topicOption } from '@tradewind/contracts/messaging/v1/topic';
+import { type TopicOptions, topic as topicOption } from '@tradewind/contracts/messaging/v1/topic';
 
 const recordings = 'test/corpus';
 
@@ -19,16 +19,22 @@ const recorded = newest(readdirSync(recordings).filter((name) => /^v\d+$/.test(n
 const tags = spawnSync('git', ['tag', '--list', 'v*', '--merged', 'HEAD'], { encoding: 'utf8' });
 const released = newest(tags.status === 0 ? tags.stdout.split('\n').filter(Boolean) : []);
 
-/** The topic and key of every event in an image of buf's. */
-function topicsOf(image: string): Map<string, string> {
+type Topic = Pick<TopicOptions, 'name' | 'key' | 'keepForEver' | 'lowerCamelCase'>;
+
+/** The topic of every event in an image of buf's. */
+function topicsOf(image: string): Map<string, Topic> {
   const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, readFileSync(image)));
-  const topics = new Map<string, string>();
+  const topics = new Map<string, Topic>();
   for (const type of registry) {
-    if (type.kind !== 'message' || !hasOption(type, topicOption)) continue;
-    const { name, key } = getOption(type, topicOption);
-    topics.set(type.typeName, `topic ${name}, key ${key}`);
+    if (type.kind === 'message' && hasOption(type, topicOption))
+      topics.set(type.typeName, getOption(type, topicOption));
   }
   return topics;
+}
+
+function inWords({ name, key, keepForEver, lowerCamelCase }: Topic): string {
+  const names = lowerCamelCase ? 'names in lowerCamelCase' : 'proto names';
+  return `topic ${name}, key ${key}, ${names}${keepForEver ? ', kept for ever' : ''}`;
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'tradewind-contracts-'));
@@ -38,12 +44,19 @@ const build = (input: string, output: string) => {
   return image;
 };
 
-/** What buf does not look at: an event that moves to another topic, or gets another key, is lost to those who listen. */
+/**
+ * What buf does not look at: an event that moves to another topic, gets another key, or is written in other names is lost to those who listen; one
+ * that is no longer kept, to those who begin at the first record.
+ */
 function movedTopics(before: string, now: string): string[] {
   const today = topicsOf(now);
   return [...topicsOf(before)].flatMap(([event, was]) => {
     const is = today.get(event);
-    return is === undefined || is === was ? [] : [`${event} had ${was} and has ${is}`];
+    if (is === undefined) return [];
+    const had = inWords(was);
+    // To be kept longer than before harms nobody.
+    const has = inWords({ ...is, keepForEver: is.keepForEver && was.keepForEver });
+    return has === had ? [] : [`${event} had ${had} and has ${has}`];
   });
 }
 

@@ -9,6 +9,7 @@ import {
   toJsonString,
 } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { decodeEvent } from '@tradewind/messaging/event';
 import type { ReceivedRecord } from '@tradewind/messaging/log';
 import { meaning, type Recorded, received } from './corpus.ts';
@@ -48,13 +49,25 @@ const variants: Readonly<Record<string, Variant>> = {
   },
 };
 
+/** What the contract of one event promises besides, as written by somebody who knows nothing else of it. */
+const promised: Readonly<Record<string, Readonly<Record<string, Variant>>>> = {
+  [RatedSchema.typeName]: {
+    'as anybody may tell it': () => ({
+      key: 'flight-of-the-gopher',
+      headers: {},
+      text: '{"talkId":"flight-of-the-gopher","value":5}',
+    }),
+  },
+};
+
 /** How many events of a topic it takes to record all of it: each variant gets one of its own. */
 export const VARIANTS = Object.keys(variants).length;
 
 /** The corpus of one topic. */
 export function corpus(schema: DescMessage, told: readonly ReceivedRecord[]): Recorded[] {
-  return Object.entries(variants).map(([about, variant], n) => {
-    const record = told[n];
+  const all = { ...variants, ...promised[schema.typeName] };
+  return Object.entries(all).map(([about, variant], n) => {
+    const record = told[n % VARIANTS];
     if (!record) throw new Error(`only ${told.length} events of ${schema.typeName} were told`);
     const message = decodeEvent(schema, record);
     const made = {

@@ -54,6 +54,25 @@ test.each([
   expect(output).toMatch(named);
 });
 
+test.each([
+  [
+    'written in other names',
+    '    lower_camel_case: true\n',
+    /had topic ratings, .*lowerCamelCase.* and has .*proto names/,
+  ],
+  ['kept for a week', '    keep_for_ever: true\n', /had topic ratings, .*, kept for ever and has/],
+])('an event that is %s is named, and fails', (_, line, named) => {
+  change('ratings/v1/events.proto', line, '');
+  const { status, output } = check();
+  expect(status).toBe(1);
+  expect(output).toMatch(named);
+});
+
+test('an event that is kept longer than before breaks nothing', () => {
+  change('order/v1/events.proto', 'name: "order.created"', 'keep_for_ever: true\n    name: "order.created"');
+  expect(check()).toMatchObject({ status: 0 });
+});
+
 test('a release that is tagged counts as well: what it added must stay', () => {
   const git = (...args: string[]) =>
     execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@invalid', ...args], { cwd: folder });
