@@ -12,10 +12,11 @@ import { freePort } from '@tradewind/testing/port';
 import { administer } from '@tradewind/testing/postgres';
 import { service as order } from '../services/order/service.ts';
 import { service as product } from '../services/product/service.ts';
+import { service as ratings } from '../services/ratings/service.ts';
 import { service as stock } from '../services/stock/service.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const services = [order, product, stock];
+const services = [order, product, ratings, stock];
 const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
 const inOrder = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true });
 

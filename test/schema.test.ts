@@ -7,9 +7,13 @@ import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import { service as order } from '../services/order/service.ts';
 import { service as product } from '../services/product/service.ts';
+import { service as ratings } from '../services/ratings/service.ts';
 import { service as stock } from '../services/stock/service.ts';
 
-const schemas: [string, Schema][] = [order, product, stock].map(({ name, schema }) => [name, schema]);
+const schemas: [string, Schema][] = [order, product, ratings, stock].map(({ name, schema }) => [
+  name,
+  schema,
+]);
 
 async function ask(url: string, sql: string): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString: url });
