@@ -47,7 +47,10 @@ export function redriveTopic(group: string): string {
   return `${group}.redrive`;
 }
 
-/** The topics that a service needs: those of the events that it tells, and with a dead-letter topic each those that it hears. */
+/**
+ * The topics that a service needs, each once: those of the events that it tells, and with a dead-letter topic each those that it hears. Kafka refuses to
+ * make a topic that is named twice.
+ */
 export function topicSpecs(
   group: string,
   tells: readonly DescMessage[],
@@ -57,7 +60,7 @@ export function topicSpecs(
     const { name, retentionMs } = topicOf(schema);
     return { name, retentionMs };
   };
-  return [
+  const all: TopicSpec[] = [
     ...tells.map(spec),
     ...hears.flatMap((schema) => [
       spec(schema),
@@ -71,4 +74,5 @@ export function topicSpecs(
         ]
       : []),
   ];
+  return [...new Map(all.map((topic) => [topic.name, topic])).values()];
 }

@@ -90,7 +90,7 @@ export function factOf<Desc extends DescMessage>(
 /**
  * Reads an event from a record: protobuf JSON with defaults left out, unknown fields and numbers for strings allowed, or binary
  * protobuf when the content type says so.
- * @throws ConnectError INVALID_ARGUMENT that names the field and the rule; such a record never gets better.
+ * @throws ConnectError INVALID_ARGUMENT that names the field and the rule, and quotes nothing; such a record never gets better.
  */
 export function decodeEvent<Desc extends DescMessage>(
   schema: Desc,
@@ -119,8 +119,16 @@ function parse<Desc extends DescMessage>(
     }
     throw new Error(`content type ${type} is neither JSON nor protobuf`);
   } catch (error) {
-    throw new ConnectError(error instanceof Error ? error.message : String(error), Code.InvalidArgument);
+    throw new ConnectError(
+      unquoted(error instanceof Error ? error.message : String(error)),
+      Code.InvalidArgument,
+    );
   }
+}
+
+/** What a decoder says, but for what it quotes: its words go to logs, and what a record holds may be about somebody. */
+function unquoted(words: string): string {
+  return words.replace(/".*/s, '"…"');
 }
 
 function fieldPath(path: readonly { kind: string }[]): string {

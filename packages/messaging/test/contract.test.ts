@@ -1,10 +1,15 @@
 import { globSync, readFileSync } from 'node:fs';
 import {
   OrderCanceledSchema,
+  OrderConfirmedSchema,
   OrderCreatedSchema,
   OrderedLineSchema,
 } from '@tradewind/contracts/order/v1/events';
-import { ProductCreatedSchema } from '@tradewind/contracts/product/v1/events';
+import {
+  ProductCreatedSchema,
+  ProductDeletedSchema,
+  ProductUpdatedSchema,
+} from '@tradewind/contracts/product/v1/events';
 import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { topicOf, topicSpecs } from '@tradewind/messaging/contract';
@@ -75,13 +80,22 @@ test('a service gets its topics, the dead-letter topics of what it hears, and it
   ]);
 });
 
+test('a topic that a service tells and hears is one', () => {
+  const names = topicSpecs('ratings', [RatedSchema], [RatedSchema]).map(({ name }) => name);
+  expect(names).toEqual(['ratings', 'ratings.dlq', 'ratings.redrive', 'ratings.redrive.dlq']);
+});
+
 test('every event’s example in its contract is accepted, and written again as it stands', () => {
   const schemas = [
     OrderCreatedSchema,
     OrderCanceledSchema,
     StockReservedSchema,
     StockExceededAmountSchema,
+    OrderConfirmedSchema,
     ProductCreatedSchema,
+    ProductUpdatedSchema,
+    ProductDeletedSchema,
+    RatedSchema,
   ];
   const protos = globSync('proto/tradewind/*/v1/events.proto')
     .map((path) => readFileSync(path, 'utf8'))
@@ -94,6 +108,24 @@ test('every event’s example in its contract is accepted, and written again as 
     const fact = factOf(schema, message as never, undefined);
     expect(String(Buffer.from(fact.payload))).toBe(example);
   }
+});
+
+test.each([
+  ['{"talkId":"t","value":5,"comment":"secret"', 'in JSON at position'],
+  ['{"talkId":"t","value":5,"comment":secret}', 'Unexpected token'],
+  ['secret', 'Unexpected token'],
+  ['{"talkId":"t","value":"secret"}', 'Rated.value from JSON: expected number (int32), got "…"'],
+  ['{"talkId":"t","value":"secret\\\\"}', 'expected number (int32), got "…"'],
+  ['{"talkId":"t","value":5,"comment":["secret"]}', 'Rated.comment from JSON: expected string, got Array(1)'],
+  ['{"talkId":"t","value":5,"ratedAt":"secret"}', 'invalid RFC 3339'],
+  ['{"talkId":"t","value":5,"secret":1,"secret":2}', 'duplicate object key "…"'],
+  ['{"talkId":"t","value":5,"customerId":"secret"}', 'customer_id: must be a valid UUID'],
+  [`{"talkId":"t","value":5,"comment":"${'secret'.repeat(50)}"}`, 'comment: must be at most 100 characters'],
+  ['"secret"', 'from JSON: "…"'],
+])('what is wrong with %s is said without quoting it', (text, said) => {
+  const decode = () => decodeEvent(RatedSchema, record(text));
+  expect(decode).toThrow(said);
+  expect(decode).not.toThrow('secret');
 });
 
 test('a fact that breaks its contract is never written', () => {
