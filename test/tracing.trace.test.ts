@@ -210,6 +210,8 @@ describe.each<LogKind>(['postgres', 'kafka'])('one saga, one trace, on %s', (kin
           product · tradewind.product.v1.ProductService/CreateProduct · internal
             product · create product.created · producer
               product · send product.created · client
+              ratings · process product.created · consumer
+              ratings · receive product.created · client
               stock · process product.created · consumer
               stock · receive product.created · client`),
     );

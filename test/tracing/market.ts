@@ -12,7 +12,7 @@ import { expect } from 'vitest';
 import { type Running, startTradewind } from '../../tools/start/tradewind.ts';
 
 export type LogKind = 'postgres' | 'kafka';
-const NAMES = ['product', 'order', 'stock'] as const;
+const NAMES = ['product', 'order', 'stock', 'ratings'] as const;
 
 /** An order as REST shows it, with its trace. */
 export interface Placed {
