@@ -31,8 +31,8 @@ COPY tools tools
 COPY examples/data examples/data
 # It writes nothing but /tmp, and so everything else may be root's.
 USER node
-# Each port speaks HTTP/1.1 and HTTP/2: of product, order, stock, ratings, and of a process that only listens.
-EXPOSE 8080 3000 50051 8082 9464
+# Each port speaks HTTP/1.1 and HTTP/2: of product, order, stock, ratings, and of a process that only listens. The statistics function has HTTP/1.1.
+EXPOSE 8080 3000 50051 8082 9464 8089
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --start-interval=1s --retries=3 \
   CMD ["node", "tools/containers/health.ts"]
 CMD ["node", "--max-semi-space-size=32", "services/order/main.ts", "serve", "listen"]

@@ -30,7 +30,11 @@ export function readCommand(
   if (!held || isIgnored(file, place.ignore))
     return { faults: [`"${said}": the image does not hold ${file}`] };
   const service = /^services\/([\w-]+)\/main\.ts$/.exec(file)?.[1];
-  if (service === undefined) return { faults: [] };
+  if (service === undefined) {
+    // Whatever a service brings takes a command, as its main module does.
+    const silent = file.startsWith('services/') && args.length === 0;
+    return { faults: silent ? [`"${said}": it does not say what it runs as`] : [] };
+  }
   const request = parseCommand(args, { roles: ['serve', 'listen'], rebuild: false, migrate: true });
   if (request.kind === 'wrong') return { faults: [`"${said}": ${request.problem}`] };
   return {

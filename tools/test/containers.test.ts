@@ -78,6 +78,12 @@ describe('docker-compose.yml', () => {
       /there is no command "consume"/,
     ],
     [
+      'a program of a service that is not told what to do',
+      'services/ratings/lambda/serve.ts, serve]',
+      'services/ratings/lambda/serve.ts]',
+      /ratings-lambda: .*does not say what it runs as/,
+    ],
+    [
       'a command that the image does not hold',
       'tools/containers/seed.ts',
       'bench/run.ts',
@@ -171,6 +177,18 @@ describe('docker-compose.yml', () => {
       'prometheus: { condition: service_healthy }',
       'grafana: { condition: service_healthy }',
       /grafana: it waits for itself/,
+    ],
+    [
+      'one that runs on and does not say where its health is',
+      "{ PORT: '8089', HEALTH_PORT: '9464' }",
+      '{}',
+      /ratings-lambda: neither PORT nor HEALTH_PORT says/,
+    ],
+    [
+      'an address beside the one where the statistics function listens',
+      'http://ratings-lambda:8089',
+      'http://ratings-lambda:9001',
+      /RATINGS_LAMBDA_URL: ratings-lambda does not listen on 9001/,
     ],
     ['a service that nobody starts', /\n {2}order-listen:[\s\S]*?\n\n/, '\n', /nothing runs order listen/],
   ])('%s is a fault', async (_what, from, to, fault) => {
