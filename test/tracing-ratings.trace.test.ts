@@ -14,6 +14,8 @@ const { name: topic } = topicOf(RatedSchema);
 /** What every rating's trace has from its fact on, below the span of the call that gave it. */
 const COUNTED = `
   ratings · create ratings · producer
+    product · process ratings · consumer
+    product · receive ratings · client
     ratings · process ratings · consumer
     ratings · receive ratings · client
     ratings · send ratings · client`;
@@ -47,15 +49,10 @@ describe.each<LogKind>(['postgres', 'kafka'])('one rating, one trace, on %s', (k
     made('/v1/customers', { name, email: `${name.toLowerCase()}-${kind}@example.com` });
   const provider = (name: string) =>
     made('/v1/service-providers', { name, email: `${name.toLowerCase()}-${kind}@example.com` });
-  /** Spans of ratings itself: whoever else hears of a rating, and whatever brings counts elsewhere, has spans beside. */
-  const own = async (traceId: string) =>
-    ((await jaeger.trace(traceId))?.spans ?? []).filter(
-      ({ service, name }) => service === 'ratings' && name !== 'INSERT projection_due',
-    );
   const shaped = async (traceId: string, expected: string, options?: ShapeOptions): Promise<Trace> => {
-    const now = async () => shape(await own(traceId), options);
+    const now = async () => shape((await jaeger.trace(traceId))?.spans ?? [], options);
     await expect.poll(now, { timeout: 20_000 }).toBe(expected);
-    return { traceId, spans: await own(traceId) };
+    return await jaeger.until(traceId, (spans) => spans.length > 0);
   };
 
   test('of a talk by REST, with its statements', async () => {
@@ -68,10 +65,17 @@ describe.each<LogKind>(['postgres', 'kafka'])('one rating, one trace, on %s', (k
           ratings · BEGIN · client
           ratings · COMMIT · client
           ratings · create ratings · producer
+            product · process ratings · consumer
+              product · BEGIN · client
+              product · COMMIT · client
+              product · INSERT inbox · client
+              product · SELECT held_line · client
+            product · receive ratings · client
             ratings · process ratings · consumer
               ratings · BEGIN · client
               ratings · COMMIT · client
               ratings · INSERT inbox · client
+              ratings · INSERT projection_due · client
               ratings · INSERT tally · client
               ratings · SELECT · client
               ratings · SELECT held_line · client
@@ -87,7 +91,9 @@ describe.each<LogKind>(['postgres', 'kafka'])('one rating, one trace, on %s', (k
       'http.route': '/ratings',
       'http.response.status_code': 201,
     });
-    expect(spans.find(({ name }) => name === 'process ratings')?.tags).toMatchObject({
+    expect(
+      spans.find(({ name, service }) => name === 'process ratings' && service === 'ratings')?.tags,
+    ).toMatchObject({
       'messaging.system': kind === 'kafka' ? 'kafka' : 'postgresql',
       'messaging.destination.name': topic,
       'messaging.consumer.group.name': 'ratings',
@@ -131,9 +137,21 @@ describe.each<LogKind>(['postgres', 'kafka'])('one rating, one trace, on %s', (k
     await append(market.log, { topic, key: null, value, headers: {} });
     const heard = async () => {
       const traces = await jaeger.find({ service: 'ratings', operation: 'process ratings', limit: 1_000 });
-      return traces.map(({ spans }) => shape(spans.filter(({ service }) => service === 'ratings')));
+      return traces.map(({ spans }) => shape(spans));
     };
     await expect.poll(heard).toContain('ratings · process ratings · consumer');
+  });
+
+  test('what a talk is rated, with the statistics function', async () => {
+    const answer = await send('GET', `/ratings?talkId=${TALK}`);
+    expect(await answer.json()).toHaveProperty('stats');
+    await shaped(
+      traceIdOf(answer.headers),
+      text(`
+        ratings · GET /ratings · server
+          ratings · tradewind.ratings.v1.RatingsService/GetTalkStatistics · internal
+            ratings · POST / · client`),
+    );
   });
 
   test('nothing personal is in spans, metrics and logs', async () => {
