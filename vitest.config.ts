@@ -10,8 +10,8 @@ export default defineConfig({
       'tools/test/**/*.test.ts',
       'test/**/*.test.ts',
     ],
-    // These need Java, Go or a Redis: vitest.kafka.config.ts, vitest.trace.config.ts, vitest.redis.config.ts.
-    exclude: ['**/node_modules/**', '**/*.{kafka,trace,redis}.test.ts'],
+    // These need Java, Go or a Redis: vitest.kafka.config.ts, vitest.trace.config.ts, vitest.redis.config.ts, vitest.lambda.config.ts.
+    exclude: ['**/node_modules/**', '**/*.{kafka,trace,redis,lambda}.test.ts'],
     globalSetup: ['packages/testing/postgres-server.ts'],
     // A machine that others load makes a test late now and then. Once more, in CI, which names such tests at its end; never what a random case found.
     retry: process.env.CI ? { count: 1, condition: /^(?!Property failed)/ } : 0,
