@@ -18,7 +18,7 @@ const ANSWER_BYTES = 16 * 1024;
 
 /** @param connectMs how long a connection may take to be made */
 export function openPost(url: URL, connectMs: number): Post {
-  // A request of its own a call, and not fetch, which takes four times the processor time.
+  // Not fetch, which takes four times the processor time.
   const pool = new Pool(url.origin, {
     connections: CONNECTIONS,
     maxResponseSize: ANSWER_BYTES,
