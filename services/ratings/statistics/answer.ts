@@ -18,7 +18,7 @@ export class Failure extends Error {
   again = false;
 
   constructor(outcome: Failure['outcome'], type: string, { passing = true }: { passing?: boolean } = {}) {
-    super(`the statistics function: ${outcome} (${type})`);
+    super(outcome === type ? outcome : `${outcome} (${type})`);
     this.name = 'StatisticsFailure';
     this.outcome = outcome;
     this.type = type;
