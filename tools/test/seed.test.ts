@@ -154,4 +154,4 @@ test('the container that seeds puts in the catalogue and two talks, and the seco
   ]);
   await rating.database.pool.query('DELETE FROM idempotency_key');
   expect(await seeded()).toEqual(first);
-});
+}, 90_000);
