@@ -4,6 +4,7 @@ import { topicOf } from '@tradewind/messaging/contract';
 import { createClient } from '@tradewind/rpc/client';
 import { append, deadLettersOf } from '@tradewind/testing/events';
 import { readTraces, type Trace, type TraceReader } from '@tradewind/testing/jaeger-traces';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type LogKind, type Market, startMarket, traceIdOf } from './tracing/market.ts';
 import { type ShapeOptions, shape, text } from './tracing/shape.ts';
@@ -188,6 +189,18 @@ describe.each<LogKind>(['postgres', 'kafka'])('one rating, one trace, on %s', (k
       200, 200, 200, 409, 400, 400, 409, 400, 400, 400, 400, 400, 404, 400, 409, 400, 400,
     ]);
     for (const { headers } of answers) await jaeger.until(traceIdOf(headers), (spans) => spans.length > 0);
+    // What the database refuses, in words that quote the row.
+    await using database = await connected(market.env.RATINGS_DATABASE_URL ?? '');
+    await database.query(
+      "ALTER TABLE rating ADD CONSTRAINT refuses CHECK (comment <> 'Splendiferous (so to say).')",
+    );
+    const refused = { rating: 2, comment: 'Splendiferous (so to say).' };
+    const { id: other } = await provider('Quentin');
+    for (const { status } of [
+      await send('PUT', `/v1/ratings/${id}`, refused),
+      await send('POST', '/v1/ratings', { ...refused, customerId, serviceProviderId: other }),
+    ])
+      expect(status).toBe(500);
     // What can't be read, what is refused, and what fails: dead letters that hold all of it.
     const rated = { customerName: 'Zacharias', comment, value: 5, talkId: TALK };
     const json = JSON.stringify(rated);
@@ -219,7 +232,13 @@ describe.each<LogKind>(['postgres', 'kafka'])('one rating, one trace, on %s', (k
   });
 });
 
+async function connected(connectionString: string) {
+  const client = new Client({ connectionString });
+  await client.connect();
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
+}
+
 /** The places of a text that hold what belongs to somebody. */
 function personal(of: string): string[] {
-  return of.match(/.{0,200}(zacharias|quintessa|splendif|@example\.com).{0,60}/gi) ?? [];
+  return of.match(/.{0,200}(zacharias|quintessa|quentin|splendif|@example\.com).{0,60}/gi) ?? [];
 }

@@ -1,6 +1,6 @@
 import { trace } from '@opentelemetry/api';
 import { destination, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
-import { maskText } from './mask.ts';
+import { maskRows, maskText } from './mask.ts';
 
 export { maskText, maskUrl } from './mask.ts';
 
@@ -31,7 +31,7 @@ const SECRETS = [
 
 /**
  * A logger that writes one JSON object a line without making its caller wait; what is buffered is written when the process exits.
- * Secrets by name and passwords in connection strings never leave it, whoever logged them.
+ * Secrets by name, passwords in connection strings, and rows that a database quotes never leave it, whoever logged them.
  */
 export function createLogger({
   service,
@@ -50,7 +50,7 @@ export function createLogger({
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: SECRETS, censor: '***' },
       mixin: traceIds,
-      hooks: { streamWrite: maskText },
+      hooks: { streamWrite: (line) => maskRows(maskText(line)) },
     },
     stream,
   );

@@ -31,3 +31,15 @@ export function maskText(text: string): string {
     ? text.replace(CREDENTIALS, `$1:${MASK}@`).replace(PARAMETERS, `$1${MASK}`)
     : text;
 }
+
+/** To the end of the text or of its line of a stack: what is quoted may itself have closing parentheses and line ends. */
+const ROW = /(Failing row contains \()(?:[^"\\]|\\.)*?(\)\.(?="|\\n {4}at ))/g;
+const KEY =
+  /(\bKey \([^)]*\)=\()(?:[^"\\]|\\.)*?(\) (?:already exists|is not present|is still referenced|conflicts with))/g;
+
+/** Takes the rows and keys out that PostgreSQL quotes when a constraint is broken, of a line that is JSON: they may hold what is somebody's own. */
+export function maskRows(line: string): string {
+  return line.includes('Failing row contains (') || line.includes(')=(')
+    ? line.replace(ROW, `$1${MASK}$2`).replace(KEY, `$1${MASK}$2`)
+    : line;
+}

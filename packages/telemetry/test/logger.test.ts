@@ -61,6 +61,36 @@ test('secrets never reach the log: not by name, not in an address, not in an err
   expect(content).not.toContain('s3cret');
 });
 
+test('rows and keys that a database quotes never reach the log, whatever is in them', async () => {
+  const path = join(folder, 'rows.log');
+  const logger = createLogger({ service: 'order', destination: path });
+  const row = 'Failing row contains (7, s3cret "s3cret" (s3cret).\ns3cret, 2026-01-01 00:00:00+00, null).';
+  const key = 'Key (email_key, n)=(s3cret)@example.com, 1) already exists.';
+  for (const detail of [row, key]) {
+    logger.error(
+      { err: Object.assign(new Error('violates a constraint'), { detail }) },
+      'as the driver has it',
+    );
+    logger.error({ err: new Error(`violates a constraint\n - detail: ${detail}`) }, 'as the ORM has it');
+  }
+  logger.error({ detail: 'Process 1 waits for ShareLock on transaction 2' }, 'a deadlock');
+  await flushLogger(logger);
+  const content = await readFile(path, 'utf8');
+  const lines = content
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines.map(({ err, detail }) => err?.detail ?? err?.message ?? detail)).toEqual([
+    'Failing row contains (***).',
+    'violates a constraint\n - detail: Failing row contains (***).',
+    'Key (email_key, n)=(***) already exists.',
+    'violates a constraint\n - detail: Key (email_key, n)=(***) already exists.',
+    'Process 1 waits for ShareLock on transaction 2',
+  ]);
+  expect(lines[1].err.stack).toMatch(/\(\*\*\*\)\.\n {4}at /);
+  expect(content).not.toContain('s3cret');
+});
+
 test('what was logged last is written though the process exits at once', async () => {
   const script = `
     const { createLogger } = await import(${JSON.stringify(new URL('../logger.ts', import.meta.url).href)});
