@@ -18,7 +18,7 @@ export interface Rate {
   readonly ratio: number;
   /** Of a request with every client busy, milliseconds. */
   readonly answerMs: Spread;
-  /** CPU microseconds of a request, until what follows of it is done: the server's process, and PostgreSQL's. */
+  /** CPU microseconds of a request, until what follows of it is done: the server's processes, and PostgreSQL's. */
   readonly cpuMicros: Cpu;
   readonly plainCpuMicros: Cpu;
 }
@@ -179,7 +179,9 @@ function rateOf(rounds: readonly Round[], count: number): Rate {
 
 async function openStage(scope: AsyncDisposableStack, context: RunContext, log: LogName): Promise<Stage> {
   const broker = log === 'kafka' ? scope.use(await openBroker(context, 'ratings')) : undefined;
-  const running = scope.use(await startOwn(context, `ratings-${log}`, broker?.url, {}, ['ratings']));
+  const running = scope.use(
+    await startOwn(context, `ratings-${log}`, broker?.url, {}, { only: ['ratings'], split: true }),
+  );
   const { databaseUrls, serviceUrls } = running.addresses;
   const url = serviceUrls.ratings ?? '';
   const database = databaseUrls.ratings ?? '';
@@ -220,9 +222,9 @@ async function openStage(scope: AsyncDisposableStack, context: RunContext, log: 
     look,
     load,
     used: () => {
-      const { ratings: ours = 0, postgres = 0 } = running.pids();
+      const { postgres = 0, ...processes } = running.pids();
       return {
-        ours: usageOf(ours).cpuSeconds,
+        ours: Object.values(processes).reduce((sum, pid) => sum + usageOf(pid).cpuSeconds, 0),
         plain: usageOf(plain.pid).cpuSeconds,
         postgres: treeUsageOf(postgres).cpuSeconds,
       };

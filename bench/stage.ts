@@ -41,14 +41,19 @@ export interface RunContext {
   readonly profile: string | undefined;
 }
 
+export interface StartOwn {
+  readonly only?: readonly string[];
+  readonly split?: boolean;
+}
+
 /** A Tradewind of its own: new data, free ports. */
 export async function startOwn(
   { root, signal, force, say, profile }: RunContext,
   dataDir: string,
   eventLogUrl?: string,
   more: Readonly<Record<string, string>> = {},
-  /** Services by name; all when left out. */
-  only: readonly string[] = services.map(({ name }) => name),
+  /** `only`: services by name, all when left out. `split`: serve and listen are processes of their own. */
+  { only = services.map(({ name }) => name), split = false }: StartOwn = {},
 ): Promise<Running> {
   const ports = await Promise.all(only.map(async (name) => [name, await freePort()] as const));
   const postgresPort = await freePort();
@@ -60,6 +65,7 @@ export async function startOwn(
       ports: Object.fromEntries(ports),
       services: services.filter(({ name }) => only.includes(name)),
       seed: 'catalogue',
+      split,
       databaseUrls: {},
       ...(eventLogUrl !== undefined && { eventLogUrl }),
       host: '127.0.0.1',
