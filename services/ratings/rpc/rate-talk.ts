@@ -11,6 +11,7 @@ import { Facts } from '@tradewind/messaging/outbox';
 import { problem } from '@tradewind/rpc/failure';
 import type { Handler } from '@tradewind/rpc/implement';
 import type { ServiceDeps } from '@tradewind/service/define';
+import { LRUCache } from 'lru-cache';
 import { rated } from '../rated-fact.ts';
 import { newRating, type RatingRow } from '../rating.ts';
 import { insertRatings } from '../rating-rows.ts';
@@ -36,7 +37,10 @@ export function rateTalk(
 ): Handler<typeof method> {
   const { database, wake, clock, newId } = deps;
   const ratings = deps.metrics.of(Ratings);
-  const commit = groupCommit<Acceptance, Accepted>(database, accept, { onCommit: wake });
+  const talks = new KnownTalks();
+  const commit = groupCommit<Acceptance, Accepted>(database, (em, batch) => accept(em, batch, talks), {
+    onCommit: wake,
+  });
   return async (request, call) => {
     const key = idempotencyKey(method, request, call);
     const given = { subject: request.talkId, customerId: null, value: request.value, comment: '' };
@@ -54,8 +58,23 @@ export function rateTalk(
   };
 }
 
-async function accept(em: EntityManager, batch: readonly Acceptance[]): Promise<(Accepted | Error)[]> {
-  const known = await knownSubjects(
+/** Talks that are known to be there: none is ever removed, so that need not be asked twice. */
+class KnownTalks {
+  readonly #ids = new LRUCache<string, true>({ max: 100_000 });
+
+  async among(em: EntityManager, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const asked = ids.filter((id) => !this.#ids.has(id));
+    if (asked.length > 0) for (const id of (await knownSubjects(em, asked)).keys()) this.#ids.set(id, true);
+    return new Set(ids.filter((id) => this.#ids.has(id)));
+  }
+}
+
+async function accept(
+  em: EntityManager,
+  batch: readonly Acceptance[],
+  talks: KnownTalks,
+): Promise<(Accepted | Error)[]> {
+  const known = await talks.among(
     em,
     batch.map(({ rating }) => rating.subject),
   );
