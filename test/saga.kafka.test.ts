@@ -61,7 +61,7 @@ test('a database for each service is made, and none for the log', async () => {
   await client.connect();
   try {
     const { rows } = await client.query('SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1');
-    expect(rows.map(({ datname }) => datname)).toEqual(['order', 'postgres', 'product', 'stock']);
+    expect(rows.map(({ datname }) => datname)).toEqual(['order', 'postgres', 'product', 'ratings', 'stock']);
   } finally {
     await client.end();
   }
