@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every example against running services, and says which ones failed. `npm start` runs the services.
-# Usage: examples/all.sh [order-host:port [product-host:port [stock-host:port]]]
+# Usage: examples/all.sh [order-host:port [product-host:port [stock-host:port [ratings-host:port]]]]
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 log=$(mktemp)

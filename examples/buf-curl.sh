@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every call of every service with `buf curl`: by gRPC over HTTP/2, with the schema from the servers' reflection, and by gRPC-Web and Connect over
 # HTTP/1.1, with the schema from proto/.
-# Usage: examples/buf-curl.sh [order-host:port [product-host:port [stock-host:port]]]
+# Usage: examples/buf-curl.sh [order-host:port [product-host:port [stock-host:port [ratings-host:port]]]]
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/examples/tools.sh"
@@ -9,6 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 order=${1:-127.0.0.1:3000}
 product=${2:-127.0.0.1:8080}
 stock=${3:-127.0.0.1:50051}
+ratings=${4:-127.0.0.1:8082}
 
 price_mask='"price"'
 
@@ -25,7 +26,7 @@ call() {
   return "$done"
 }
 
-for address in "$order" "$product" "$stock"; do
+for address in "$order" "$product" "$stock" "$ratings"; do
   echo "\$ buf curl --http2-prior-knowledge --list-methods http://$address"
   buf curl --http2-prior-knowledge --list-methods "http://$address"
 done

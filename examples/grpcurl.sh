@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every call of every service with grpcurl, which knows the contracts from the servers' reflection alone.
-# Usage: examples/grpcurl.sh [order-host:port [product-host:port [stock-host:port]]]
+# Usage: examples/grpcurl.sh [order-host:port [product-host:port [stock-host:port [ratings-host:port]]]]
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/examples/tools.sh"
@@ -9,6 +9,7 @@ go_tool github.com/fullstorydev/grpcurl/cmd/grpcurl v1.9.4
 order=${1:-127.0.0.1:3000}
 product=${2:-127.0.0.1:8080}
 stock=${3:-127.0.0.1:50051}
+ratings=${4:-127.0.0.1:8082}
 
 # grpcurl does not know the short form of a field mask.
 price_mask='{"paths":["price"]}'
@@ -26,7 +27,7 @@ show() {
   grpcurl -plaintext -max-time 10 "$@"
 }
 
-for each in "$order $orders" "$product $products" "$stock $stocks"; do
+for each in "$order $orders" "$product $products" "$stock $stocks" "$ratings $rates"; do
   address=${each% *} service=${each#* }
   show "$address" list
   show "$address" describe "$service"

@@ -7,6 +7,7 @@ trap 'rm -f "$answer"' EXIT
 orders=tradewind.order.v1.OrderService
 products=tradewind.product.v1.ProductService
 stocks=tradewind.stock.v1.StockService
+rates=tradewind.ratings.v1.RatingsService
 trails=tradewind.messaging.v1.InspectionService
 
 # field <name>: the first value of that name in the last answer.
@@ -32,6 +33,57 @@ settled() {
   done
   cat "$answer"
   expect status "$2"
+}
+
+# counted <subject> <ratings>: waits until so many are counted.
+counted() {
+  tries=0
+  call "$ratings" "$rates/GetSummary" "{\"subject\":$1}"
+  while [ "$(field count)" != "$2" ] && [ "$tries" -lt 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.1
+    call "$ratings" "$rates/GetSummary" "{\"subject\":$1}" >/dev/null
+  done
+  cat "$answer"
+  expect count "$2"
+}
+
+# rate <product id>: every call of ratings, with a talk and people of its own.
+rate() {
+  unique=$(date +%s%N)
+  talk=example-$unique
+  call "$ratings" "$rates/CreateTalk" "{\"id\":\"$talk\",\"title\":\"An example of a talk\"}"
+  call "$ratings" "$rates/ListTalks" '{"page_size":2}'
+  call "$ratings" "$rates/RateTalk" "{\"talk_id\":\"$talk\",\"value\":5}"
+  counted "{\"talk_id\":\"$talk\"}" 1
+  call "$ratings" "$rates/GetTalkStatistics" "{\"talk_id\":\"$talk\"}"
+  expect count 1
+
+  call "$ratings" "$rates/CreateCustomer" "{\"name\":\"An example\",\"email\":\"customer-$unique@example.com\"}"
+  customer=$(field id)
+  call "$ratings" "$rates/GetCustomer" "{\"id\":\"$customer\"}"
+  call "$ratings" "$rates/CreateServiceProvider" "{\"name\":\"An example\",\"email\":\"provider-$unique@example.com\"}"
+  provider=$(field id)
+  call "$ratings" "$rates/GetServiceProvider" "{\"id\":\"$provider\"}"
+  by="\"customer_id\":\"$customer\""
+  subject="{\"service_provider_id\":\"$provider\"}"
+  call "$ratings" "$rates/CreateRating" "{\"subject\":$subject,$by,\"value\":2,\"comment\":\"Late\"}"
+  rating=$(field id)
+  call "$ratings" "$rates/UpdateRating" "{\"id\":\"$rating\",\"value\":4}"
+  call "$ratings" "$rates/GetRating" "{\"id\":\"$rating\"}"
+  expect value 4
+  call "$ratings" "$rates/ListRatings" "{\"page_size\":1,$by}"
+  expect id "$rating"
+  # Ratings has heard of the product when its summary is there.
+  tries=0
+  until call "$ratings" "$rates/GetSummary" "{\"subject\":{\"product_id\":$1}}" >/dev/null || [ "$tries" -ge 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.1
+  done
+  call "$ratings" "$rates/CreateRating" "{\"subject\":{\"product_id\":$1},$by,\"value\":5}"
+  counted "{\"product_id\":$1}" 1
+  call "$ratings" "$rates/BatchGetSummaries" "{\"subjects\":[{\"product_id\":$1},$subject]}"
+  expect average 5
 }
 
 walk() {
@@ -67,6 +119,7 @@ walk() {
   settled "$(field id)" ORDER_STATUS_CANCELED
   call "$order" "$orders/CancelOrder" "{\"id\":\"$placed\"}"
   expect status ORDER_STATUS_CANCELED
+  rate "$id"
   call "$product" "$products/DeleteProduct" "{\"id\":$id}"
 
   echo "# an invalid request is refused, and the field is named"

@@ -4,6 +4,8 @@ import type { DescMessage } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { OrderCanceledSchema, OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
+import { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
 import { StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { StockService } from '@tradewind/contracts/stock/v1/stock';
 import { topicOf } from '@tradewind/messaging/contract';
@@ -35,7 +37,7 @@ export async function placeBareOrder(log: EventLog, stockUrl: string): Promise<s
   const since = Date.now();
   const reserved = await reader(log, StockReservedSchema);
   const canceled = await reader(log, OrderCanceledSchema);
-  await put(log, orderId, JSON.stringify(orderOf(orderId)));
+  await put(log, OrderCreatedSchema, orderId, JSON.stringify(orderOf(orderId)));
   await reserved(({ key }) => key === orderId);
   const { value } = await canceled(({ key }) => key === orderId);
   const { reason } = JSON.parse(decoder.decode(value ?? new Uint8Array())) as { reason?: string };
@@ -66,8 +68,8 @@ export async function placeGarbage(log: EventLog): Promise<string> {
   const dead = await reader(log, OrderCreatedSchema, '.dlq');
   const reserved = await reader(log, StockReservedSchema);
   const since = Date.now();
-  await put(log, orderId, 'neither { JSON nor');
-  await put(log, orderId, JSON.stringify(orderOf(orderId)));
+  await put(log, OrderCreatedSchema, orderId, 'neither { JSON nor');
+  await put(log, OrderCreatedSchema, orderId, JSON.stringify(orderOf(orderId)));
   const letter = await dead(({ key }) => key === orderId);
   const deadMs = Date.now() - since;
   await reserved(({ key }) => key === orderId);
@@ -76,11 +78,29 @@ export async function placeGarbage(log: EventLog): Promise<string> {
   return `garbage is in ${letter.topic} after ${deadMs} ms (${reason}), the order behind it was handled after ${Date.now() - since} ms`;
 }
 
-async function put(log: EventLog, key: string, text: string): Promise<void> {
+/**
+ * Rates a talk with no more than its id and a value, and waits until that is counted.
+ * @returns what was seen, for people
+ */
+export async function rateBarely(log: EventLog, ratingsUrl: string): Promise<string> {
+  const transport = createConnectTransport({ baseUrl: ratingsUrl, httpVersion: '1.1' });
+  const ratings = createClient(RatingsService, transport);
+  const talkId = 'flight-of-the-gopher';
+  const subject = { about: { case: 'talkId' as const, value: talkId } };
+  const count = async () => (await ratings.getSummary({ subject })).summary?.count ?? 0n;
+  const before = await count();
+  const since = Date.now();
+  await put(log, RatedSchema, talkId, JSON.stringify({ talkId, value: 5 }));
+  while ((await count()) === before) {
+    if (Date.now() - since > ANSWERED_WITHIN_MS) throw new Error('a bare rating is not counted');
+    await sleep(20);
+  }
+  return `a bare rating was counted after ${Date.now() - since} ms`;
+}
+
+async function put(log: EventLog, schema: DescMessage, key: string, text: string): Promise<void> {
   await using producer = await log.producer();
-  await producer.append([
-    { topic: topicOf(OrderCreatedSchema).name, key, value: encoder.encode(text), headers: {} },
-  ]);
+  await producer.append([{ topic: topicOf(schema).name, key, value: encoder.encode(text), headers: {} }]);
 }
 
 type Await = (wanted: (record: ReceivedRecord) => boolean) => Promise<ReceivedRecord>;

@@ -7,10 +7,10 @@ import { withSettings } from '@tradewind/process/variables';
 import { createLogger } from '@tradewind/telemetry/logger';
 import { startBroker } from '@tradewind/testing/kafka';
 import { freePort } from '@tradewind/testing/port';
-import { services, variable } from '../../tools/start/services.ts';
+import { functions, services, variable } from '../../tools/start/services.ts';
 import { startTradewind } from '../../tools/start/tradewind.ts';
 import { comparePartitions } from './compare.ts';
-import { placeBareOrder, placeGarbage } from './foreign.ts';
+import { placeBareOrder, placeGarbage, rateBarely } from './foreign.ts';
 import { runExample } from './programs.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'tradewind-examples-'));
@@ -37,17 +37,20 @@ async function run(): Promise<void> {
   await using log = await openLog({ url: broker.url, logger });
   await step('the same partitions from every language', () => comparePartitions(log, servers));
 
-  const ports = services.map(async ({ name }) => [variable(name, 'PORT'), String(await freePort())] as const);
+  const ports = [...services, ...functions].map(
+    async ({ name }) => [variable(name, 'PORT'), String(await freePort())] as const,
+  );
   const env = withSettings(process.env, {
     EVENT_LOG_URL: broker.url,
     TRADEWIND_POSTGRES_PORT: String(await freePort()),
     ...Object.fromEntries(await Promise.all(ports)),
   });
   await using tradewind = await startTradewind({ dataDir: join(folder, 'tradewind'), env });
-  const { stock = '' } = tradewind.addresses.serviceUrls;
+  const { stock = '', ratings = '' } = tradewind.addresses.serviceUrls;
   await step('Go: publishes and consumes', () => runExample('go', [servers, 'order']));
   await step('Python: publishes and consumes', () => runExample('python', [servers, 'order']));
   await step('a bare JSON message of another tool', () => placeBareOrder(log, stock));
+  await step('a bare rating of anybody', () => rateBarely(log, ratings));
   await step('garbage, and a message behind it', () => placeGarbage(log));
 }
 

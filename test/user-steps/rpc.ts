@@ -6,7 +6,9 @@ import type { Ports } from './tradewind.ts';
 
 /** User step 3: the examples make every call of every service; here is what they do not look at. */
 export const rpcSteps = (shell: Shell, ports: Ports) => {
-  const addresses = [ports.order, ports.product, ports.stock].map((port) => `127.0.0.1:${port}`);
+  const addresses = [ports.order, ports.product, ports.stock, ports.ratings].map(
+    (port) => `127.0.0.1:${port}`,
+  );
   // The examples bring grpcurl.
   const cache = shell.env.TRADEWIND_CACHE ?? join(shell.env.HOME ?? '/', '.cache', 'tradewind');
   const grpcurl = join(cache, 'bin', 'grpcurl');
