@@ -145,6 +145,28 @@ describe.each(versions())('what was told by %s still takes effect', (version) =>
     expect(new Set(await standing('CANCELED'))).toEqual(new Set(exceeded.map(({ order_id }) => order_id)));
   });
 
+  test('in product', async () => {
+    await using running = await startService(product);
+    const { pool } = running.database;
+    await pool.query(`
+      INSERT INTO product (id, name, description, price, currency, category, brand, thumbnail, words, sort_key, created_at, updated_at, revision)
+      SELECT n, 'Desk', '', 1, 'USD', '', '', '', '{}', 'desk', now(), now(), 1 FROM generate_series(1, 100) AS n`);
+    const rated = (await handled(product, running, corpus, RatedSchema)).filter(
+      ({ product_id }) => product_id !== undefined,
+    );
+    const { rows } = await pool.query(
+      'SELECT id, rating_count::int AS count, rating_sum::int AS sum FROM product WHERE rating_count > 0',
+    );
+    const expected = new Map<unknown, { count: number; sum: number }>();
+    for (const { product_id, value, previous_value } of rated) {
+      const { count, sum } = expected.get(product_id) ?? { count: 0, sum: 0 };
+      const change = Number(value) - Number(previous_value ?? 0);
+      expected.set(product_id, { count: count + (previous_value ? 0 : 1), sum: sum + change });
+    }
+    expect(expected.size).toBeGreaterThan(0);
+    expect(new Map(rows.map(({ id, count, sum }) => [id, { count, sum }]))).toEqual(expected);
+  });
+
   test('in ratings', async () => {
     await using running = await startService(ratings);
     const { pool } = running.database;
