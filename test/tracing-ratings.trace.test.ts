@@ -57,7 +57,10 @@ describe.each<LogKind>(['postgres', 'kafka'])('one rating, one trace, on %s', (k
   };
 
   test('of a talk by REST, with its statements', async () => {
-    const { traceId } = await made('/ratings', { talkId: TALK, value: 5 });
+    // One that nobody has rated: a process remembers which talks are there.
+    const talkId = `talk-${Date.now()}`;
+    await send('POST', '/tradewind.ratings.v1.RatingsService/CreateTalk', { id: talkId, title: 'A talk' });
+    const { traceId } = await made('/ratings', { talkId, value: 5 });
     const { spans } = await shaped(
       traceId,
       text(`
@@ -98,7 +101,7 @@ describe.each<LogKind>(['postgres', 'kafka'])('one rating, one trace, on %s', (k
       'messaging.system': kind === 'kafka' ? 'kafka' : 'postgresql',
       'messaging.destination.name': topic,
       'messaging.consumer.group.name': 'ratings',
-      'messaging.message.conversation_id': TALK,
+      'messaging.message.conversation_id': talkId,
       'messaging.operation.type': 'process',
     });
   });
