@@ -9,7 +9,7 @@ await runTool({
     const report = await runKills(options, { say: print, signal });
     const victims = new Set(report.rounds.map(({ strike }) => strike.victim));
     print(
-      `${report.kills} kills of ${victims.size} kinds of victims hit open orders: ${report.ok ? 'all is as it must be' : 'NOT as it must be'}`,
+      `${report.kills} kills of ${victims.size} kinds of victims hit open orders or ratings: ${report.ok ? 'all is as it must be' : 'NOT as it must be'}`,
     );
     return { ok: report.ok, json: report };
   },

@@ -23,7 +23,7 @@ await runTool({
       });
       progress.clear();
       print(formatLoad(report));
-      const { expected: _, ...json } = report;
+      const { expected: _, expectedRatings: __, ...json } = report;
       return { ok: report.ok, json };
     } catch (error) {
       progress.clear();

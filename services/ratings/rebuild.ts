@@ -62,6 +62,8 @@ export async function rebuild({ database, log, signal, print }: RebuildContext):
     );
     return result;
   } finally {
+    // The server ends a connection some moments after it is told to; the next rebuild need not wait for that.
+    await client.query('SELECT pg_advisory_unlock_all()').catch(() => undefined);
     // Ending the connection frees its locks even if it was the connection that failed.
     client.release(true);
   }

@@ -42,10 +42,11 @@ export function correctionOf(letter: DeadLetter, text: string, warn: (line: stri
     // Whoever consumes it ignores such a field, so a misspelt name would go unseen.
     warn(`taken as it is, though: ${reasonOf(error)}`);
   }
-  const its = String((message as unknown as Record<string, unknown>)[topicOf(schema).keyField]);
-  if (its !== letter.key)
+  // A rating need not name its subject: then it stays in its line.
+  const its = String((message as unknown as Record<string, unknown>)[topicOf(schema).keyField]) || letter.key;
+  if (its !== null && its !== letter.key)
     warn(
       `the letter's key was ${JSON.stringify(letter.key ?? '')}; by its new payload it is ${JSON.stringify(its)}`,
     );
-  return { value, key: its };
+  return { value, key: its ?? '' };
 }

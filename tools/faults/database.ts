@@ -3,6 +3,18 @@ import { Client, type QueryResultRow } from 'pg';
 
 const PATIENCE_MS = 60_000;
 
+/** Makes a database on a server where it is missing. @param url of another one there */
+export async function ensureDatabase(url: string, name: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+    if (!rowCount) await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
+  } finally {
+    await client.end();
+  }
+}
+
 /** Straight to a database, through its deaths: a statement is repeated until it is answered. So only what may be done twice. */
 export class Sight implements AsyncDisposable {
   readonly #url: string;

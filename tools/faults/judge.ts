@@ -1,11 +1,13 @@
 import type { PartitionLag } from '@tradewind/messaging/log';
 import { delay } from '@tradewind/process/backoff';
-import { audit } from '../load/audit.ts';
+import { type AuditReport, audit } from '../load/audit.ts';
 import { formatAudit } from '../load/report.ts';
 import type { Sight } from './database.ts';
+import type { ForeignRatings } from './foreign.ts';
 import { judgeLedger, readLedger } from './ledger.ts';
 import { judgeLetters, type Letters } from './letters.ts';
 import type { ExpectedLetter, Rogue } from './rogue.ts';
+import type { Sabotaged } from './sabotage.ts';
 import type { Told } from './told.ts';
 import { groups, topicsOf } from './topics.ts';
 import type { Traffic } from './traffic.ts';
@@ -16,9 +18,10 @@ export interface Case {
   readonly traffic: Traffic;
   readonly letters: Letters;
   readonly told: Told;
+  readonly foreign: ForeignRatings;
   readonly rogue: Rogue;
   readonly expected: readonly ExpectedLetter[];
-  readonly databases: Readonly<Record<'order' | 'stock' | 'product', Sight>>;
+  readonly databases: Readonly<Record<Sabotaged, Sight>>;
   /** Pieces that were put in before the first order, by product. */
   readonly putIn: ReadonlyMap<number, number>;
   readonly signal: AbortSignal;
@@ -30,17 +33,19 @@ const POLL_MS = 100;
 
 /**
  * Waits until nothing is under way any more, and compares what is there with what must be: every accepted order once, settled, in the
- * books of both services; each fact applied once; dead letters just those that were made; nothing unsent, nothing held, nothing unread.
+ * books of both services; every accepted rating once, and counted once; each fact applied once; dead letters just those that were made; nothing unsent, nothing held, nothing unread.
  * @returns what is wrong, for people
  */
 export async function judge(given: Case): Promise<string[]> {
-  const { world, traffic, letters, told, rogue, expected, databases, signal } = given;
+  const { world, traffic, letters, told, rogue, foreign, expected, databases, signal } = given;
   await traffic.pause();
   await world.ready();
   const restless = await untilRest(given);
   const audited = await audit({
     ...world.addresses,
     expected: [traffic.expected()],
+    expectedRatings: traffic.ratings,
+    foreign: await foreign.read(world.log),
     stallMs: 30_000,
     patienceMs: 60_000,
     signal,
@@ -53,11 +58,18 @@ export async function judge(given: Case): Promise<string[]> {
     ...world.unasked,
     ...restless,
     ...(audited.ok ? [] : [formatAudit(audited)]),
+    ...uncounted(audited, world),
     ...judgeLedger(await readLedger(databases), traffic.canceled, putIn),
     ...(await told.lost(databases)),
     ...told.twice(rogue.touched),
     ...judgeLetters(expected, await letters.read(world.log)),
   ];
+}
+
+/** Where there is a Redis, its counts must have been compared, too. */
+function uncounted({ ratings }: AuditReport, { redis }: World): string[] {
+  const compared = ratings && 'stores' in ratings && ratings.stores.includes('Redis');
+  return redis && !compared ? ['the counts of Redis could not be compared'] : [];
 }
 
 /** Until outboxes are empty, nothing is held, and all groups have read all; at last what is still under way. */

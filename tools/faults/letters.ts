@@ -4,7 +4,6 @@ import type { ExpectedLetter } from './rogue.ts';
 import { deadLetterTopics } from './topics.ts';
 
 export interface Letter extends ExpectedLetter {
-  readonly group: string;
   readonly error: string;
 }
 
@@ -44,7 +43,8 @@ function letterOf(topic: string, { key, headers }: ReceivedRecord): Letter {
   return { topic, key: key ?? '', reason, group, error };
 }
 
-const nameOf = ({ topic, key, reason }: ExpectedLetter) => `${topic}, key ${key}, ${reason}`;
+const nameOf = ({ topic, key, reason, group }: ExpectedLetter) =>
+  `${topic}, key ${key}, ${reason}, of ${group}`;
 
 /** Dead letters that should be there and are not, and those that nobody expected; one may lie there twice, as any record. */
 export function judgeLetters(expected: readonly ExpectedLetter[], found: readonly Letter[]): string[] {
@@ -56,8 +56,6 @@ export function judgeLetters(expected: readonly ExpectedLetter[], found: readonl
   );
   return [
     ...missing,
-    ...[...surprising].map(
-      ([name, { group, error }]) => `a dead letter that nobody expected: ${name}: ${group}: ${error}`,
-    ),
+    ...[...surprising].map(([name, { error }]) => `a dead letter that nobody expected: ${name}: ${error}`),
   ];
 }

@@ -3,9 +3,10 @@ import { HANGS, KILLS } from './poison.ts';
 
 /**
  * Loaded before a listener (`node --import`): its process dies of one message, or hangs for ever in it. Which message that is, its
- * order's id says; the moment is the statement that locks that order's own row, so what marks an event beforehand has been written.
+ * order's or talk's id says; the moment is the statement that locks that order's own row, or counts the rating, so what marks an event
+ * beforehand has been written.
  */
-const OWN_ROWS = /\bFROM (reservation|orders) WHERE .* FOR UPDATE$/;
+const OWN_ROWS = /\bFROM (reservation|orders) WHERE .* FOR UPDATE$|^\s*INSERT INTO tally AS mine\b/;
 
 // The signature is pg's own set of overloads; what is asked is passed on as it came.
 const query = Client.prototype.query as (...args: unknown[]) => unknown;

@@ -17,8 +17,10 @@ export interface Post {
   readonly role: Role;
 }
 
-/** Those that hear of others' work listen twice, so that their partitions have somewhere to go. */
+/** Those on whose listening a saga waits listen twice, so that their partitions have somewhere to go. The others make do with one. */
 const LISTENERS: Readonly<Record<string, number>> = { order: 2, stock: 2 };
+/** Groups that others may join for a while. */
+export const visited = ['order', 'stock', 'ratings'] as const;
 
 export const posts: readonly Post[] = services.flatMap((spec) =>
   spec.roles.flatMap((role) => {
@@ -30,6 +32,11 @@ export const posts: readonly Post[] = services.flatMap((spec) =>
     }));
   }),
 );
+
+/** A member more of each of those groups, for as long as somebody wants one. */
+export const extras: readonly Post[] = services
+  .filter(({ name }) => visited.some((one) => one === name))
+  .map((spec) => ({ name: `${spec.name} listen extra`, spec, role: 'listen' }));
 
 export const logFile = (dataDir: string, name: string) =>
   join(dataDir, 'logs', `${name.replaceAll(' ', '-')}.log`);

@@ -27,6 +27,8 @@ export interface FaultsReport {
   readonly byKind: Readonly<Record<string, number>>;
   readonly audits: number;
   readonly accepted: number;
+  /** Ratings that were accepted. */
+  readonly rated: number;
   /** Requests that customers had to repeat. */
   readonly retries: number;
   /** Of processes. */
@@ -42,6 +44,7 @@ export interface ReportParts {
   readonly findings: readonly string[];
   readonly audits: number;
   readonly accepted: number;
+  readonly rated: number;
   readonly retries: number;
   readonly restarts: number;
 }
@@ -81,15 +84,15 @@ export function describeFault(fault: FaultRecord, counted: number): string {
 }
 
 export function describeReport(report: FaultsReport): string {
-  const { ok, survived, uncounted, byKind, audits, accepted, retries, restarts, recoveryMs, seed, log } =
-    report;
+  const { ok, survived, uncounted, byKind, audits, accepted, rated, retries, restarts, recoveryMs } = report;
+  const { seed, log } = report;
   const kinds = Object.entries(byKind)
     .sort(([, a], [, b]) => b - a)
     .map(([kind, count]) => `${kind} ${count}`);
   return [
     `${ok ? 'survived' : 'NOT survived'}: ${survived} faults that counted (${uncounted} more did not), seed ${seed}, log ${log}`,
     `  ${kinds.join(', ')}`,
-    `  ${accepted} orders accepted, ${retries} requests repeated, ${restarts} restarts, ${audits} audits at rest`,
+    `  ${accepted} orders and ${rated} ratings accepted, ${retries} requests repeated, ${restarts} restarts, ${audits} audits at rest`,
     `  time to recover: p50 ${seconds(recoveryMs.p50)}, p95 ${seconds(recoveryMs.p95)}, max ${seconds(recoveryMs.max)}`,
   ].join('\n');
 }

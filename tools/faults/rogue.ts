@@ -2,11 +2,13 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { DescMessage } from '@bufbuild/protobuf';
 import { OrderCanceledSchema, OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
 import { ProductCreatedSchema } from '@tradewind/contracts/product/v1/events';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { deadLetterTopic, topicOf } from '@tradewind/messaging/contract';
 import type { EventLog, LogRecord } from '@tradewind/messaging/log';
 import { delay } from '@tradewind/process/backoff';
 import type { Chance } from '../kills/chance.ts';
+import { hearersOf } from './topics.ts';
 
 /** The header of what was told in another's name. */
 export const ROGUE = 'faults_rogue';
@@ -16,6 +18,8 @@ export interface ExpectedLetter {
   readonly topic: string;
   readonly key: string;
   readonly reason: string;
+  /** Who gave up on it. */
+  readonly group: string;
 }
 
 const heard: readonly DescMessage[] = [
@@ -24,9 +28,16 @@ const heard: readonly DescMessage[] = [
   StockReservedSchema,
   StockExceededAmountSchema,
   ProductCreatedSchema,
+  RatedSchema,
 ];
 const encoder = new TextEncoder();
 const PATIENCE_MS = 60_000;
+/** The id of no product. */
+const NO_PRODUCT = 2_000_000_000;
+
+/** Groups that get messages whose handling comes to no good end. */
+export const poisoned = ['stock', 'ratings'] as const;
+export type Poisoned = (typeof poisoned)[number];
 
 /** Somebody else's producer: it says again what was said, in another order, and things that nobody should say. */
 export class Rogue {
@@ -52,7 +63,7 @@ export class Rogue {
     const harmless = found.filter(({ key }) => !key?.startsWith('dead'));
     const again = dice
       .shuffle(harmless)
-      .map((record) => (dice.next() < 0.5 ? record : this.#renamed(record)));
+      .map((record) => (dice.next() < 0.5 || isChange(record) ? record : this.#renamed(record)));
     await this.append(again);
     return again.length;
   }
@@ -88,26 +99,54 @@ export class Rogue {
     return orderId;
   }
 
-  /** What stock can't read. */
-  async garbage(): Promise<ExpectedLetter> {
+  /** What nobody who hears it can read: an order, or a rating. */
+  async garbage(schema: typeof OrderCreatedSchema | typeof RatedSchema): Promise<ExpectedLetter[]> {
     const key = randomUUID();
-    const { name } = topicOf(OrderCreatedSchema);
+    const { name } = topicOf(schema);
     await this.append([
       { topic: name, key, value: randomBytes(40), headers: { ce_id: key, ce_source: 'rogue' } },
     ]);
-    return { topic: deadLetterTopic(name), key, reason: 'undecodable' };
+    const letter = { topic: deadLetterTopic(name), key, reason: 'undecodable' };
+    return hearersOf(name).map((group) => ({ ...letter, group }));
   }
 
-  /** An order whose handling comes to no good end; `prefix` says to which. */
-  async poison(prefix: string, reason: string): Promise<ExpectedLetter> {
-    const orderId = prefix + randomUUID().slice(prefix.length);
-    const { topic, ...record } = bare(OrderCreatedSchema, orderId, {
-      order_id: orderId,
-      lines: [{ product_id: this.#products[0] ?? 1, quantity: 1 }],
-      revision: '1',
-    });
+  /** An order for stock, or a talk's rating, whose handling comes to no good end; `prefix` says to which. */
+  async poison(prefix: string, reason: string, group: Poisoned): Promise<ExpectedLetter> {
+    const id = prefix + randomUUID().slice(prefix.length);
+    const { topic, ...record } =
+      group === 'ratings'
+        ? bare(RatedSchema, id, { talkId: id, value: 1 })
+        : bare(OrderCreatedSchema, id, {
+            order_id: id,
+            lines: [{ product_id: this.#products[0] ?? 1, quantity: 1 }],
+            revision: '1',
+          });
     await this.append([{ topic, ...record, headers: { ce_id: randomUUID(), ce_source: 'rogue' } }]);
-    return { topic: deadLetterTopic(topic), key: orderId, reason };
+    return { topic: deadLetterTopic(topic), key: id, reason, group };
+  }
+
+  /**
+   * Ratings from somebody who knows nothing of the ratings service: of a talk, of one that nobody knows, of a product. They count. And some that
+   * nobody can count: of a product that never was, and a change of what was never given.
+   */
+  async foreignRatings(dice: Chance, talks: readonly string[]): Promise<ExpectedLetter[]> {
+    const value = 1 + dice.below(5);
+    const product = this.#products[dice.below(this.#products.length)] ?? 1;
+    const [never, nowhere] = [`never-${randomUUID()}`, `product/${NO_PRODUCT}`];
+    const talk = talks[dice.below(talks.length)] ?? never;
+    await this.append([
+      bare(RatedSchema, talk, { talkId: talk, value }),
+      { ...bare(RatedSchema, talk, { talkId: talk, value, mood: 'odd' }), key: null },
+      bare(RatedSchema, `coming-${never}`, { talkId: `coming-${never}`, value }),
+      bare(RatedSchema, `product/${product}`, { productId: product, value }),
+      bare(RatedSchema, never, { talkId: never, value: 5, previousValue: 1 }),
+      bare(RatedSchema, nowhere, { productId: NO_PRODUCT, value }),
+    ]);
+    const letter = { topic: deadLetterTopic(topicOf(RatedSchema).name), reason: 'rejected' };
+    return [
+      { ...letter, key: never, group: 'ratings' },
+      { ...letter, key: nowhere, group: 'product' },
+    ];
   }
 
   /** Until the log has them; some may then be there twice, as from any producer. */
@@ -140,6 +179,11 @@ export class Rogue {
       .flat()
       .map(({ key, value, headers }) => ({ topic, key, value, headers }));
   }
+}
+
+/** A rating that was changed: told anew, it would take back what it was once more. */
+function isChange({ value }: LogRecord): boolean {
+  return value !== null && Buffer.from(value).includes('"previousValue":');
 }
 
 /** JSON without headers, as any tool sends it. */

@@ -11,8 +11,11 @@ export interface Misbehaviour {
 const TABLES = {
   stock: { table: 'reservation', id: 'order_id', event: 'INSERT' },
   order: { table: 'orders', id: 'id', event: 'UPDATE' },
+  ratings: { table: 'tally', id: 'subject', event: 'INSERT' },
+  product: { table: 'product', id: 'id', event: 'UPDATE' },
 } as const;
 export type Sabotaged = keyof typeof TABLES;
+export const sabotaged = Object.keys(TABLES) as readonly Sabotaged[];
 
 /** Triggers in a service's database, so that its handlers fail for real, inside of their transactions, with no change to the product. */
 export async function plantSabotage(database: Sight, service: Sabotaged): Promise<void> {

@@ -2,7 +2,7 @@ import { chance } from '../kills/chance.ts';
 import type { LogKind } from './event-log.ts';
 import type { Striker } from './strike.ts';
 import { deadly, endless, hanging, poison, throwing } from './strikes/handlers.ts';
-import { garbage, repeatRecords, rewind, unknownOrders } from './strikes/messages.ts';
+import { foreignRatings, garbage, repeatRecords, rewind, unknownOrders } from './strikes/messages.ts';
 import { isolate, refuseDatabase, reset, slow, stall, throttle } from './strikes/network.ts';
 import {
   blackout,
@@ -13,6 +13,8 @@ import {
   rebalanceStorm,
   rollingRestart,
 } from './strikes/processes.ts';
+import { rebuildBeside } from './strikes/rebuild.ts';
+import { flushRedis, freezeRedis, killRedis } from './strikes/redis.ts';
 import {
   freezeBroker,
   freezePostgres,
@@ -38,11 +40,14 @@ const kinds = {
   'kill-backend': { strike: killBackend, times: 2 },
   'kill-broker': { strike: killBroker, times: 2, kafka: true },
   blackout: { strike: blackout, times: 1 },
+  'kill-redis': { strike: killRedis, times: 1 },
+  'flush-redis': { strike: flushRedis, times: 1 },
   'restart-postgres': { strike: restartPostgres, times: 1 },
   'restart-broker': { strike: restartBroker, times: 1, kafka: true },
   'rolling-restart': { strike: rollingRestart, times: 1 },
   freeze: { strike: freezeProcess, times: 3 },
   'freeze-postgres': { strike: freezePostgres, times: 1 },
+  'freeze-redis': { strike: freezeRedis, times: 1 },
   'freeze-broker': { strike: freezeBroker, times: 1, kafka: true },
   'refuse-database': { strike: refuseDatabase, times: 2 },
   isolate: { strike: isolate, times: 2 },
@@ -52,8 +57,10 @@ const kinds = {
   throttle: { strike: throttle, times: 1 },
   repeat: { strike: repeatRecords, times: 2 },
   'unknown-orders': { strike: unknownOrders, times: 2 },
+  'foreign-ratings': { strike: foreignRatings, times: 1 },
   garbage: { strike: garbage, times: 1 },
   rewind: { strike: rewind, times: 1 },
+  rebuild: { strike: rebuildBeside, times: 1 },
   throw: { strike: throwing, times: 2 },
   hang: { strike: hanging, times: 1 },
   poison: { strike: poison, times: 1 },

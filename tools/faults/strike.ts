@@ -11,6 +11,10 @@ export interface Stage {
   readonly databases: Readonly<Record<Sabotaged, Sight>>;
   /** A dead letter that must be found at rest. */
   readonly expect: (letter: ExpectedLetter) => void;
+  /** Talks that are known. */
+  readonly talks: readonly string[];
+  /** So many customers rate, at once. */
+  readonly rate: (ratings: number) => void;
   readonly signal: AbortSignal;
 }
 

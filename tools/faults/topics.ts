@@ -1,37 +1,17 @@
-import type { DescMessage } from '@bufbuild/protobuf';
-import {
-  OrderCanceledSchema,
-  OrderConfirmedSchema,
-  OrderCreatedSchema,
-} from '@tradewind/contracts/order/v1/events';
-import {
-  ProductCreatedSchema,
-  ProductDeletedSchema,
-  ProductUpdatedSchema,
-} from '@tradewind/contracts/product/v1/events';
-import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
-import { deadLetterTopic, redriveTopic, topicOf } from '@tradewind/messaging/contract';
+import { allDeadLetterTopics, topicsOf as heardBy, groups as known, readBy } from '../dlq/groups.ts';
 
-/** What each group hears. */
-const hears: Readonly<Record<string, readonly DescMessage[]>> = {
-  order: [StockReservedSchema, StockExceededAmountSchema],
-  stock: [
-    OrderCreatedSchema,
-    OrderCanceledSchema,
-    ProductCreatedSchema,
-    ProductUpdatedSchema,
-    ProductDeletedSchema,
-  ],
-};
-
-export const groups: readonly string[] = Object.keys(hears);
+export const groups: readonly string[] = known.map(({ name }) => name);
 
 /** The topics of a group, its way back for dead letters among them. */
-export function topicsOf(group: string): string[] {
-  return [...(hears[group] ?? []).map((schema) => topicOf(schema).name), redriveTopic(group)];
+export function topicsOf(name: string): string[] {
+  const group = known.find((one) => one.name === name);
+  return group ? readBy(group) : [];
 }
 
-export const confirmedTopic: string = topicOf(OrderConfirmedSchema).name;
+/** The groups that hear a topic. */
+export function hearersOf(topic: string): string[] {
+  return known.filter((group) => heardBy(group).includes(topic)).map(({ name }) => name);
+}
 
 /** Where what somebody gave up on lies. */
-export const deadLetterTopics: readonly string[] = groups.flatMap(topicsOf).map(deadLetterTopic);
+export const deadLetterTopics: readonly string[] = allDeadLetterTopics();

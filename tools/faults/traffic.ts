@@ -3,17 +3,21 @@ import type { ConnectError } from '@connectrpc/connect';
 import { OrderStatus } from '@tradewind/contracts/order/v1/order';
 import { delay } from '@tradewind/process/backoff';
 import { type Chance, chance } from '../kills/chance.ts';
-import { type Addresses, type Books, openBooks } from '../load/books.ts';
+import { type Books, openBooks } from '../load/books.ts';
+import type { ExpectedRatings } from '../load/expected-ratings.ts';
 import type { ExpectedRun } from '../load/judge.ts';
 import { createPlacer, type Placer } from '../load/place.ts';
 import type { PlannedOrder } from '../load/plan.ts';
 import { untilAnswered } from '../load/until-answered.ts';
+import { Raters } from './raters.ts';
+import type { AllAddresses } from './world.ts';
 
 export interface TrafficOptions {
-  readonly addresses: Addresses;
+  readonly addresses: AllAddresses;
   readonly seed: number;
   /** Product ids, ascending. */
   readonly catalogue: readonly number[];
+  readonly talks: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -29,8 +33,10 @@ const CANCELS = 0.06;
 /** So many orders are followed by goods coming in, 18 pieces on average: nine tenths of what is asked. */
 const RESTOCKS = 0.1;
 const PIECES = 3;
+/** So many who order rate something, too. */
+const RATES = 0.1;
 
-/** Customers: they order without end, change their minds, and goods come in. It knows what must be there afterwards. */
+/** Customers: they order without end, change their minds, rate, and goods come in. It knows what must be there afterwards. */
 export class Traffic implements AsyncDisposable {
   /** Answered as cancelled. */
   readonly canceled = new Set<string>();
@@ -39,12 +45,16 @@ export class Traffic implements AsyncDisposable {
   /** What no customer should hear. */
   readonly troubles: string[] = [];
   retries = 0;
+  readonly #onRetry = (_: ConnectError) => {
+    this.retries += 1;
+  };
   readonly #options: TrafficOptions;
   readonly #tag = `load-${randomBytes(6).toString('hex')}-${randomBytes(4).toString('hex')}-1x1`;
   readonly #over = new AbortController();
   readonly #dice: Chance;
   readonly #placers: readonly Placer[];
   readonly #books: Books;
+  readonly #raters: Raters;
   readonly #receipts: { id: string; order: PlannedOrder }[] = [];
   readonly #perhaps: PlannedOrder[] = [];
   readonly #underWay = new Set<Promise<void>>();
@@ -62,10 +72,29 @@ export class Traffic implements AsyncDisposable {
       createPlacer(protocol, { orderUrl, clients: 100, attemptMs: ATTEMPT_MS }),
     );
     this.#books = openBooks({ ...addresses, signal: own.signal, patienceMs: PATIENCE_MS });
+    const { ratingsUrl } = addresses;
+    this.#raters = new Raters({
+      ratingsUrl,
+      tag: this.#tag,
+      dice: this.#dice,
+      talks: options.talks,
+      product: () => this.#product(),
+      patience: { signal: own.signal, patienceMs: PATIENCE_MS, onRetry: this.#onRetry },
+      attemptMs: ATTEMPT_MS,
+    });
   }
 
   get accepted(): number {
     return this.#receipts.length;
+  }
+
+  get rated(): number {
+    return this.#raters.accepted;
+  }
+
+  /** The ratings that an audit must find. */
+  get ratings(): ExpectedRatings {
+    return this.#raters.expected();
   }
 
   /** What an audit must find. */
@@ -89,6 +118,12 @@ export class Traffic implements AsyncDisposable {
     for (let n = 0; n < orders && this.#underWay.size < UNDER_WAY; n += 1) this.#begin();
   }
 
+  /** So many rate, at once. */
+  rate(ratings: number): void {
+    for (let n = 0; n < ratings && this.#underWay.size < UNDER_WAY; n += 1)
+      this.#begin(() => this.#raters.one());
+  }
+
   /** No more orders; resolves when all that were begun are answered, or were given up. */
   async pause(): Promise<void> {
     clearInterval(this.#timer);
@@ -99,12 +134,12 @@ export class Traffic implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     this.#over.abort(new Error('the run is over'));
-    await Promise.all(this.#placers.map((placer) => placer[Symbol.asyncDispose]()));
+    await Promise.all([...this.#placers, this.#raters].map((one) => one[Symbol.asyncDispose]()));
     await Promise.allSettled(this.#underWay);
   }
 
-  #begin(): void {
-    const work = this.#customer()
+  #begin(customer = () => this.#customer()): void {
+    const work = customer()
       .catch((error: unknown) => {
         if (!this.#options.signal.aborted)
           this.troubles.push(error instanceof Error ? error.message : String(error));
@@ -121,6 +156,7 @@ export class Traffic implements AsyncDisposable {
       dice.next() < RESTOCKS ? { productId: this.#product(), pieces: 1 + dice.below(35) } : undefined;
     const placer = this.#placers[dice.below(this.#placers.length)];
     if (!placer) return;
+    if (dice.next() < RATES) this.rate(1);
     const id = await this.#place(order, placer);
     if (restock) await this.#restock(restock, order.key);
     if (id === undefined || cancelsAfter === undefined) return;
@@ -132,15 +168,12 @@ export class Traffic implements AsyncDisposable {
 
   async #place(order: PlannedOrder, placer: Placer): Promise<string | undefined> {
     const { signal } = this.#options;
-    const onRetry = (_: ConnectError) => {
-      this.retries += 1;
-    };
     const since = performance.now();
     try {
       const { id } = await untilAnswered(() => placer.place(order), {
         signal,
         patienceMs: PATIENCE_MS,
-        onRetry,
+        onRetry: this.#onRetry,
       });
       this.#receipts.push({ id, order });
       return id;

@@ -1,29 +1,25 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { EventLog } from '@tradewind/messaging/log';
 import { openLog } from '@tradewind/messaging/open-log';
 import type { Variables } from '@tradewind/process/variables';
 import { createLogger } from '@tradewind/telemetry/logger';
 import { freePort } from '@tradewind/testing/port';
-import { Client } from 'pg';
+import type { Redis } from '@tradewind/testing/redis';
 import type { Addresses } from '../load/books.ts';
-import { seedCatalogue } from '../seed.ts';
+import { seedCatalogue, seedTalks } from '../seed.ts';
 import { tailOf } from '../start/logs.ts';
-import { untilReady } from '../start/readiness.ts';
+import { type Rebuilt, runRebuild } from '../start/rebuild.ts';
 import { type ServiceSpec, services, variable } from '../start/services.ts';
 import { Supervisor } from '../start/supervisor.ts';
+import { ensureDatabase } from './database.ts';
 import { type LogKind, type LogSide, openLogSide } from './event-log.ts';
-import { environment, launch, logFile, type Post, postgresPlan, posts } from './processes.ts';
+import { type Member, planOf, untilMembersReady } from './member.ts';
+import { environment, extras, launch, logFile, type Post, postgresPlan, posts } from './processes.ts';
 import { openProxy, type Way } from './proxy.ts';
+import { openRedisSide, type RedisSide } from './redis-side.ts';
 
-/** A process of a service, and its ways to what it needs. */
-export interface Member extends Post {
-  readonly supervisor: Supervisor;
-  readonly database: Way;
-  readonly log: Way;
-  readonly readyUrl: string;
-}
+export type AllAddresses = Addresses & { readonly ratingsUrl: string };
 
 export interface WorldOptions {
   /** Absolute; made when missing. */
@@ -33,11 +29,6 @@ export interface WorldOptions {
   readonly say: (line: string) => void;
 }
 
-/** A member more of each group, for as long as somebody wants one. */
-const extras: readonly Post[] = posts
-  .filter(({ name }) => name.endsWith(' 2'))
-  .map((post) => ({ ...post, name: `${post.spec.name} listen extra` }));
-const preload = fileURLToPath(new URL('preload.ts', import.meta.url));
 const STOP_MS = 6_000;
 
 /** Everything that runs, with a proxy between any two parts of it; also what may be done to it. */
@@ -54,6 +45,7 @@ export class World implements AsyncDisposable {
   readonly #ports = new Map<string, number>();
   readonly #fronts = new Map<string, Way>();
   #side: LogSide | undefined;
+  #redisSide: RedisSide | undefined;
   #log: EventLog | undefined;
 
   static async open(options: WorldOptions): Promise<World> {
@@ -84,13 +76,18 @@ export class World implements AsyncDisposable {
     return this.#side;
   }
 
+  /** Undefined where none is installed. */
+  get redis(): Redis | undefined {
+    return this.#redisSide?.redis;
+  }
+
   /** Straight to the services. */
-  get addresses(): Addresses {
+  get addresses(): AllAddresses {
     return this.#addresses((name) => this.#ports.get(name));
   }
 
   /** As clients reach them. */
-  get outside(): Addresses {
+  get outside(): AllAddresses {
     return this.#addresses((name) => this.#fronts.get(name)?.port);
   }
 
@@ -118,17 +115,7 @@ export class World implements AsyncDisposable {
 
   /** Resolves when each process is ready. Rejects after two minutes with which is not, and why. */
   async ready(members: readonly Member[] = this.members): Promise<void> {
-    const { signal, dataDir } = this.options;
-    await Promise.all(
-      members.map(async ({ supervisor, readyUrl: url, name }) => {
-        // What it waits for is in its log.
-        await untilReady(supervisor, { url, signal, say: () => undefined }).catch((error: unknown) => {
-          signal.throwIfAborted();
-          const why = error instanceof Error ? error.message : String(error);
-          throw new Error(`${name} does not come back: ${why}\n${tailOf(logFile(dataDir, name))}`);
-        });
-      }),
-    );
+    await untilMembersReady(members, this.options);
   }
 
   /** Ends a process in order; it stays away until it is released. */
@@ -156,6 +143,16 @@ export class World implements AsyncDisposable {
     });
   }
 
+  /** Makes the counts of ratings again from the log, by the command, straight to both. */
+  async rebuild(onSpawn?: Parameters<typeof runRebuild>[0]['onSpawn']): Promise<Rebuilt> {
+    return await runRebuild({
+      databaseUrl: this.databaseUrl('ratings'),
+      eventLogUrl: this.side.url,
+      env: process.env,
+      ...(onSpawn && { onSpawn }),
+    });
+  }
+
   async #start(): Promise<void> {
     const { dataDir, signal, say, log } = this.options;
     mkdirSync(join(dataDir, 'logs'), { recursive: true });
@@ -163,11 +160,14 @@ export class World implements AsyncDisposable {
     this.#scope.defer(() => this.postgres.stop(10_000));
     await this.postgres.start(signal);
     for (const name of [...services.map(({ name }) => name), ...(log === 'postgres' ? ['log'] : [])])
-      await this.#createDatabase(name);
+      await ensureDatabase(this.databaseUrl('postgres'), name);
     const names = [...posts, ...extras].map(({ name }) => name);
     this.#side = this.#scope.use(
       await openLogSide(log, { dataDir, databaseUrl: this.databaseUrl('log'), names, say }),
     );
+    const raters = names.filter((name) => name.startsWith('ratings '));
+    this.#redisSide = await openRedisSide(dataDir, raters, say);
+    if (this.#redisSide) this.#scope.use(this.#redisSide);
     for (const { name } of services) {
       const port = await freePort();
       this.#ports.set(name, port);
@@ -187,21 +187,11 @@ export class World implements AsyncDisposable {
       await Promise.all(this.members.map(({ supervisor }) => supervisor.stop(STOP_MS)));
     });
     await this.ready();
-    const { productUrl, stockUrl } = this.addresses;
+    const { productUrl, stockUrl, ratingsUrl } = this.addresses;
     await seedCatalogue({ productUrl, stockUrl, signal });
+    await seedTalks({ ratingsUrl, signal });
     const logger = createLogger({ service: 'faults', level: 'silent' });
     this.#log = this.#scope.use(await openLog({ url: this.side.url, logger }));
-  }
-
-  async #createDatabase(name: string): Promise<void> {
-    const client = new Client({ connectionString: this.databaseUrl('postgres') });
-    await client.connect();
-    try {
-      const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
-      if (!rowCount) await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
-    } finally {
-      await client.end();
-    }
   }
 
   async #migrate(spec: ServiceSpec): Promise<void> {
@@ -224,6 +214,7 @@ export class World implements AsyncDisposable {
       port: await freePort(),
       target: this.#postgresPort,
     });
+    const redis = this.#redisSide?.ways.get(name);
     const url = new URL(this.databaseUrl(spec.name));
     url.port = String(database.port);
     const port = role === 'serve' ? this.#ports.get(spec.name) : await freePort();
@@ -231,39 +222,38 @@ export class World implements AsyncDisposable {
       [role === 'serve' ? 'PORT' : 'HEALTH_PORT']: String(port),
       DATABASE_URL: url.href,
       EVENT_LOG_URL: way.url,
+      // Nobody else's.
+      REDIS_URL: redis && `redis://127.0.0.1:${redis.port}`,
     });
-    const { dataDir } = this.options;
-    const supervisor = this.#supervise({
-      name,
-      signals: ['SIGTERM', 'SIGKILL'],
-      async launch(onSpawn) {
-        const launched = launch(post, [role], {
-          dataDir,
-          env,
-          ...(role === 'listen' && { imports: [preload] }),
-        });
-        onSpawn(launched.process);
-        return launched;
-      },
-    });
+    const supervisor = this.#supervise(planOf(post, this.options.dataDir, env));
     return {
       ...post,
       supervisor,
       database,
       log: way.proxy,
+      ...(redis && { redis }),
       readyUrl: `http://127.0.0.1:${port}/health/ready`,
     };
   }
 
   #environment(spec: ServiceSpec, own: Variables): NodeJS.ProcessEnv {
-    const front = (called: string) => `http://127.0.0.1:${this.#fronts.get(called)?.port}`;
+    // What is no service does not run here, and is not to be looked for elsewhere.
+    const front = (called: string) => {
+      const proxy = this.#fronts.get(called);
+      return proxy && `http://127.0.0.1:${proxy.port}`;
+    };
     const calls = (spec.calls ?? []).map((called) => [variable(called, 'URL'), front(called)] as const);
     return environment(this.options.dataDir, { ...Object.fromEntries(calls), ...own });
   }
 
-  #addresses(portOf: (service: string) => number | undefined): Addresses {
+  #addresses(portOf: (service: string) => number | undefined): AllAddresses {
     const url = (name: string) => `http://127.0.0.1:${portOf(name)}`;
-    return { orderUrl: url('order'), productUrl: url('product'), stockUrl: url('stock') };
+    return {
+      orderUrl: url('order'),
+      productUrl: url('product'),
+      stockUrl: url('stock'),
+      ratingsUrl: url('ratings'),
+    };
   }
 
   #supervise(plan: ConstructorParameters<typeof Supervisor>[0]): Supervisor {

@@ -108,6 +108,7 @@ function urlOf({ addresses }: System, service: string | undefined): string {
     ['order', addresses.orderUrl],
     ['product', addresses.productUrl],
     ['stock', addresses.stockUrl],
+    ['ratings', addresses.ratingsUrl],
   ]);
   const url = urls.get(service ?? '');
   if (url === undefined) throw new Error(`nobody knows where ${service} answers`);

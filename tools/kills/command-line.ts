@@ -4,12 +4,15 @@ import { type Command, UsageError } from '../load/command-line.ts';
 import { victims } from './plan.ts';
 import type { KillOptions } from './run.ts';
 
+const ROUNDS = 2 * victims.length;
+
 export const killsUsage = `npm run kills -- [options]
 Starts everything with --split, and kills -9 at random moments while orders are replayed: each kind of process, PostgreSQL, one of its
-connections, the starter. Each round must end with a clean audit, no dead letter and nothing unsent. Exit code 1 when one does not;
-then the data and the logs are kept.
+connections, the starter. Customers rate meanwhile. Each round must end with a clean audit, no dead letter and nothing unsent; at the end
+the counts of ratings are made again from the log, and must be the same. Exit code 1 when anything is wrong; then the data and the logs
+are kept.
 
-  --rounds N          kills that hit while orders were open, default 20
+  --rounds N          kills that hit while orders were open, or ratings; default ${ROUNDS}, each victim twice
   --orders N          orders a round, default 400
   --seed N            the same victims and moments as a run that printed it; another one each time when left out
   --victim NAME       only this one: ${victims.join(', ')}
@@ -24,7 +27,7 @@ export function parseKills(argv: readonly string[]): Command<KillOptions> {
   if (victim !== undefined && !victims.includes(victim))
     throw new UsageError(`--victim must be one of ${victims.join(', ')}, not "${victim}"`);
   const options: KillOptions = {
-    rounds: whole('rounds', rounds, 1) ?? 20,
+    rounds: whole('rounds', rounds, 1) ?? ROUNDS,
     orders: whole('orders', orders, 1) ?? 400,
     seed: whole('seed', seed, 0) ?? randomInt(2 ** 32),
     ...(victim !== undefined && { victim }),

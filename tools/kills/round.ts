@@ -8,6 +8,7 @@ import { type Aim, aimAt } from './aim.ts';
 import { cancelSome } from './cancels.ts';
 import { chance } from './chance.ts';
 import { examine } from './evidence.ts';
+import { countingOf, openRatingsAt } from './open-ratings.ts';
 import type { Strike } from './plan.ts';
 import type { System } from './system.ts';
 
@@ -15,6 +16,10 @@ export interface RoundReport {
   readonly strike: Strike;
   /** Orders that were accepted and not settled when the kill came. */
   readonly open: number;
+  /** Ratings that were accepted and not counted: by the victim's service if it counts ratings, else by the ratings service. */
+  readonly openRatings: number;
+  /** Ratings that were accepted in the round. */
+  readonly ratings: number;
   /** Orders that had been answered by then. */
   readonly answered: number;
   /** Until what was killed was there again. */
@@ -31,6 +36,8 @@ export interface RoundReport {
 /** A round that takes longer hangs. */
 const ROUND_MS = 180_000;
 const PATIENCE_MS = 90_000;
+/** Ratings for each order: when those are hit who count them, and else. */
+const RATINGS = { hit: 1, else: 0.1 };
 
 interface Hit {
   readonly at: number;
@@ -57,6 +64,8 @@ export async function runRound(
   return {
     strike,
     open: [...found.values()].filter((order) => !canceled.has(order.id) && wasOpen(order, hit.at)).length,
+    openRatings: await openRatingsAt(system, countingOf(strike.victim) ?? 'ratings', hit.at),
+    ratings: report.ratings?.given ?? 0,
     answered: hit.answered,
     backMs: hit.backMs,
     tookMs: Date.now() - began,
@@ -64,6 +73,11 @@ export async function runRound(
     retries: Object.values(report.retries).reduce((sum, count) => sum + count, 0),
     findings: [...findingsOf(report), ...notCanceled(canceled, found), ...deadLetters, ...unsent],
   };
+}
+
+/** Whether the kill hit what it was meant to hit. */
+export function hitsOpen({ strike, open, openRatings }: RoundReport): boolean {
+  return (countingOf(strike.victim) ? openRatings : open) > 0;
 }
 
 /** The replay, the kill and the customers go on side by side; what fails first ends the others. */
@@ -84,6 +98,7 @@ async function replayAndKill(system: System, strike: Strike, { orders, signal: o
     limit: orders,
     ...(strike.rate !== undefined && { rate: strike.rate }),
     restock: 0.9,
+    ratings: countingOf(strike.victim) ? RATINGS.hit : RATINGS.else,
     patienceMs: PATIENCE_MS,
     signal,
     onRun(run) {

@@ -1,9 +1,10 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { judgeRebuild, runRebuild } from '../start/rebuild.ts';
 import { chance } from './chance.ts';
 import { planStrike, planVictims, type Strike, type Victim } from './plan.ts';
-import { type RoundReport, runRound } from './round.ts';
+import { hitsOpen, type RoundReport, runRound } from './round.ts';
 import { placeWhileStockIsStopped } from './stopped-stock.ts';
 import { openSystem, type System } from './system.ts';
 
@@ -21,7 +22,7 @@ export interface KillOptions {
 export interface KillsReport {
   readonly ok: boolean;
   readonly seed: number;
-  /** Kills that hit while orders were open. */
+  /** Kills that hit while orders were open, or ratings when it was who counts them. */
   readonly kills: number;
   /** Also those that did not. */
   readonly rounds: readonly RoundReport[];
@@ -34,7 +35,7 @@ export interface KillsHooks {
   readonly signal: AbortSignal;
 }
 
-/** A kill that comes when no order is open proves nothing, so it is tried again, at another moment. */
+/** A kill that comes when nothing is open proves nothing, so it is tried again, at another moment. */
 const TRIES = 8;
 
 /** Kills and looks, round by round, until the first one that does not end clean. */
@@ -53,6 +54,7 @@ export async function runKills(options: KillOptions, { say, signal }: KillsHooks
     const system = await openSystem(dataDir);
     await withSystem(system, async () => {
       findings.push(...(await killInTurn(system, options, { say, signal }, reports)));
+      if (findings.length === 0) findings.push(...(await rebuildAtRest(system, say)));
     });
     if (findings.length === 0) {
       findings.push(...(await placeWhileStockIsStopped(system, () => undefined)));
@@ -68,7 +70,7 @@ export async function runKills(options: KillOptions, { say, signal }: KillsHooks
     findings.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
   const ok = findings.length === 0;
-  const kills = reports.filter(({ open }) => open > 0).length;
+  const kills = reports.filter(hitsOpen).length;
   const report: KillsReport = { ok, seed, kills, rounds: reports, findings };
   if (ok && options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
   else writeFileSync(join(dataDir, 'kills.json'), JSON.stringify(report, undefined, 2));
@@ -84,6 +86,18 @@ async function withSystem(system: System, work: () => Promise<void>): Promise<vo
   await work();
   const code = await system.stop();
   if (code !== 0) throw new Error(`after SIGTERM npm start ended with exit code ${code}`);
+}
+
+/** After all of it, what is counted must be what the log says. @returns what is wrong */
+async function rebuildAtRest(system: System, say: KillsHooks['say']): Promise<string[]> {
+  const rebuilt = await runRebuild({
+    databaseUrl: system.databaseUrl('ratings'),
+    eventLogUrl: system.databaseUrl('log'),
+    env: system.env,
+  });
+  const findings = judgeRebuild(rebuilt, 'after all kills');
+  if (findings.length === 0) say(rebuilt.words.trim().split('\n').at(-1) ?? '');
+  return findings;
 }
 
 /** @returns what was wrong in the round that ended it; none when all rounds were clean */
@@ -104,8 +118,8 @@ async function killInTurn(
       reports.push(report);
       say(`         ${describeRound(report)}`);
       if (report.findings.length > 0) return report.findings;
-      if (report.open > 0) break;
-      if (tries === TRIES) return [`${name}: no order was open at any of ${TRIES} kills`];
+      if (hitsOpen(report)) break;
+      if (tries === TRIES) return [`${name}: nothing was open at any of ${TRIES} kills`];
     }
   }
   return [];
@@ -116,11 +130,13 @@ function describeStrike({ victim, seed, afterOrders, afterMs, rate }: Strike): s
   return `kill -9 ${victim.padEnd(16)} ${afterMs} ms after order ${afterOrders}${pace} (round's seed ${seed})`;
 }
 
-function describeRound({ open, answered, backMs, tookMs, canceled, retries, findings }: RoundReport): string {
-  const outcome =
-    findings.length > 0 ? 'NOT CLEAN' : open > 0 ? 'clean' : 'clean, but no order was open: again';
+function describeRound(report: RoundReport): string {
+  const { open, openRatings, ratings, answered, backMs, tookMs, canceled, retries, findings } = report;
+  const hit = hitsOpen(report) ? 'clean' : 'clean, but nothing was open: again';
+  const outcome = findings.length > 0 ? 'NOT CLEAN' : hit;
   const times = `back after ${seconds(backMs)}, ${seconds(tookMs)} in all`;
-  return `${open} open, ${answered} answered, ${retries} requests repeated, ${canceled} cancelled by customers; ${times}: ${outcome}`;
+  const opened = `${open} orders and ${openRatings} of ${ratings} ratings open`;
+  return `${opened}, ${answered} answered, ${retries} requests repeated, ${canceled} cancelled by customers; ${times}: ${outcome}`;
 }
 
 const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;

@@ -50,7 +50,12 @@ export async function openSystem(dataDir: string): Promise<System> {
   return {
     dataDir,
     env,
-    addresses: { orderUrl: url('order'), productUrl: url('product'), stockUrl: url('stock') },
+    addresses: {
+      orderUrl: url('order'),
+      productUrl: url('product'),
+      stockUrl: url('stock'),
+      ratingsUrl: url('ratings'),
+    },
     databaseUrl: (name) => `postgres://postgres@127.0.0.1:${postgresPort}/${name}`,
     async start() {
       const args = [starter, '--split', '--data', dataDir];
@@ -73,6 +78,7 @@ function environment(ports: ReadonlyMap<string, number>, postgresPort: number): 
     TRADEWIND_POSTGRES_PORT: String(postgresPort),
     // Only what was started here may be killed, so nobody else's server is used.
     EVENT_LOG_URL: undefined,
+    REDIS_URL: undefined,
     ...Object.fromEntries(
       services.flatMap(({ name }) => [
         [variable(name, 'DATABASE_URL'), undefined],

@@ -1,5 +1,6 @@
 import { OrderStatus } from '@tradewind/contracts/order/v1/order';
 import { readAtRest } from './at-rest.ts';
+import { auditRatings, nobodyThere, type RatingsReport, type RatingsSkipped } from './audit-ratings.ts';
 import {
   type Addresses,
   type Books,
@@ -8,13 +9,21 @@ import {
   openBooks,
   readCatalogue,
 } from './books.ts';
+import type { ExpectedRatings } from './expected-ratings.ts';
 import { type ExpectedRun, judgeRun, type OffBalance, type RunFindings } from './judge.ts';
+import type { Foreign } from './judge-ratings.ts';
 import { parseTag, planOrders, tagOf } from './plan.ts';
 import { type PurchaseFile, readPurchases } from './purchases.ts';
 
 export interface AuditOptions extends Partial<Addresses> {
   /** Runs as their replay left them (`LoadReport.expected`). */
   readonly expected?: readonly ExpectedRun[];
+  /** Ratings as whoever gave them knows them. */
+  readonly expectedRatings?: ExpectedRatings;
+  /** Ratings that others than the ratings service told of. */
+  readonly foreign?: Foreign;
+  /** The ratings service need not run: where nobody answers, that is said. */
+  readonly ratingsMayBeAway?: boolean;
   /** Tags of runs that must be there whole, each row of the file once. */
   readonly runs?: readonly string[];
   /** The file that was replayed; the sample when left out. */
@@ -52,6 +61,8 @@ export interface AuditReport {
   readonly listedTwice: readonly string[];
   readonly off: readonly OffBalance[];
   readonly runs: readonly RunReport[];
+  /** Left out where nobody was to be asked about ratings. */
+  readonly ratings?: RatingsReport | RatingsSkipped;
 }
 
 /** Compares what was asked for with what is there, at rest, by public calls only. Moves nothing. */
@@ -69,7 +80,13 @@ export async function audit(options: AuditOptions = {}): Promise<AuditReport> {
   onProgress?.('comparing');
   const runs = await judgeRuns(books, options, reading.orders);
   const { stuck, atRest, listedTwice, off, orders, stock } = reading;
-  const wrong = [stuck, listedTwice, off].some((list) => list.length > 0) || runs.some(isWrong);
+  const ratings = await ratingsPart(
+    books,
+    options,
+    stock.map(({ productId }) => productId),
+  );
+  const wrong =
+    [stuck, listedTwice, off].some((list) => list.length > 0) || runs.some(isWrong) || ratings?.ok === false;
   const count = (status: OrderStatus) => orders.filter((order) => order.status === status).length;
   return {
     ok: atRest && !wrong,
@@ -84,11 +101,32 @@ export async function audit(options: AuditOptions = {}): Promise<AuditReport> {
     listedTwice,
     off,
     runs,
+    ...(ratings && { ratings }),
   };
 }
 
-function given({ orderUrl, productUrl, stockUrl }: Partial<Addresses>): Partial<Addresses> {
-  return { ...(orderUrl && { orderUrl }), ...(productUrl && { productUrl }), ...(stockUrl && { stockUrl }) };
+function given({ orderUrl, productUrl, stockUrl, ratingsUrl }: Partial<Addresses>): Partial<Addresses> {
+  return {
+    ...(orderUrl && { orderUrl }),
+    ...(productUrl && { productUrl }),
+    ...(stockUrl && { stockUrl }),
+    ...(ratingsUrl && { ratingsUrl }),
+  };
+}
+
+/** Ratings, where there is somebody to ask. */
+async function ratingsPart(
+  books: Books,
+  options: AuditOptions,
+  products: readonly number[],
+): Promise<RatingsReport | RatingsSkipped | undefined> {
+  const { signal, ratingsUrl, ratingsMayBeAway, graceMs = 5_000, restMs = 120_000, onProgress } = options;
+  if (ratingsUrl === undefined) return undefined;
+  const addresses = { ...defaultAddresses, ratingsUrl };
+  const skipped = ratingsMayBeAway ? await nobodyThere(addresses, signal) : undefined;
+  if (skipped !== undefined) return { ok: true, skipped };
+  const { foreign, expectedRatings: expected } = options;
+  return await auditRatings(books, { signal, graceMs, restMs, products, foreign, expected, onProgress });
 }
 
 function isWrong({ lost, repeated, missing, surplus, whole }: RunReport): boolean {

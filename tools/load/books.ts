@@ -3,6 +3,7 @@ import { type CallOptions, type Client, createClient } from '@connectrpc/connect
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { type Order, OrderService, OrderStatus } from '@tradewind/contracts/order/v1/order';
 import { ProductService } from '@tradewind/contracts/product/v1/product';
+import { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
 import { StockService } from '@tradewind/contracts/stock/v1/stock';
 import { untilAnswered } from './until-answered.ts';
 
@@ -11,6 +12,8 @@ export interface Addresses {
   readonly orderUrl: string;
   readonly productUrl: string;
   readonly stockUrl: string;
+  /** Left out where nobody is to be asked about ratings. */
+  readonly ratingsUrl?: string | undefined;
 }
 
 export const defaultAddresses: Addresses = {
@@ -18,12 +21,14 @@ export const defaultAddresses: Addresses = {
   productUrl: 'http://127.0.0.1:8080',
   stockUrl: 'http://127.0.0.1:50051',
 };
+export const defaultRatingsUrl = 'http://127.0.0.1:8082';
 
 /** What the services say about themselves, by their public calls. */
 export interface Books {
   readonly orders: Client<typeof OrderService>;
   readonly products: Client<typeof ProductService>;
   readonly stock: Client<typeof StockService>;
+  readonly ratings?: Client<typeof RatingsService>;
   /** Repeats a call until it is answered. Only for calls that change nothing, or that carry an idempotency key. */
   ask<T>(call: (options: CallOptions) => Promise<T>): Promise<T>;
 }
@@ -37,7 +42,14 @@ export interface BooksOptions extends Addresses {
 /** A page of a thousand orders takes some time on a busy machine. */
 const attemptMs = 20_000;
 
-export function openBooks({ orderUrl, productUrl, stockUrl, signal, patienceMs }: BooksOptions): Books {
+export function openBooks({
+  orderUrl,
+  productUrl,
+  stockUrl,
+  ratingsUrl,
+  signal,
+  patienceMs,
+}: BooksOptions): Books {
   const transport = (baseUrl: string) =>
     createConnectTransport({ baseUrl, httpVersion: '1.1', acceptCompression: [] });
   const options: CallOptions = { timeoutMs: attemptMs, ...(signal ? { signal } : {}) };
@@ -45,6 +57,7 @@ export function openBooks({ orderUrl, productUrl, stockUrl, signal, patienceMs }
     orders: createClient(OrderService, transport(orderUrl)),
     products: createClient(ProductService, transport(productUrl)),
     stock: createClient(StockService, transport(stockUrl)),
+    ...(ratingsUrl !== undefined && { ratings: createClient(RatingsService, transport(ratingsUrl)) }),
     ask: (call) => untilAnswered(() => call(options), { signal, patienceMs }),
   };
 }
@@ -52,7 +65,7 @@ export function openBooks({ orderUrl, productUrl, stockUrl, signal, patienceMs }
 const pageSize = 1_000;
 
 /** Every item of a paged list. */
-async function* paged<T>(page: (pageToken: string) => Promise<{ items: T[]; nextPageToken: string }>) {
+export async function* paged<T>(page: (pageToken: string) => Promise<{ items: T[]; nextPageToken: string }>) {
   let pageToken = '';
   do {
     const { items, nextPageToken } = await page(pageToken);

@@ -3,6 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { type Dispatcher, Pool } from 'undici';
 import type { Accepted, Placer, PlacerOptions } from './place.ts';
 import type { PlannedOrder } from './plan.ts';
+import { failureOf, parseJson } from './rest-answer.ts';
 
 /** `POST /api/v1/orders`, in the form of one line. */
 export function placeByRest({ orderUrl, clients, attemptMs }: PlacerOptions): Placer {
@@ -66,30 +67,4 @@ function acceptedOf(text: string): Accepted {
   if (typeof id !== 'string' || typeof createdAt !== 'string')
     throw new ConnectError(`a 201 without an order: ${text.slice(0, 200)}`, Code.DataLoss);
   return { id, createdAtMs: Date.parse(createdAt) };
-}
-
-const codes = new Map([
-  [404, Code.NotFound],
-  [408, Code.DeadlineExceeded],
-  [409, Code.AlreadyExists],
-  [425, Code.Unavailable],
-  [429, Code.ResourceExhausted],
-  [500, Code.Internal],
-  [499, Code.Canceled],
-  [501, Code.Unimplemented],
-]);
-
-function failureOf(status: number, headers: IncomingHttpHeaders, text: string): ConnectError {
-  const code = codes.get(status) ?? (status >= 500 ? Code.Unavailable : Code.FailedPrecondition);
-  const retryAfter = headers['retry-after'];
-  const metadata = typeof retryAfter === 'string' ? { 'retry-after': retryAfter } : {};
-  return new ConnectError(`HTTP ${status}: ${text.slice(0, 300)}`, code, metadata);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,12 +2,14 @@ import { Code } from '@connectrpc/connect';
 import { type AuditReport, audit } from './audit.ts';
 import { type Addresses, type Books, defaultAddresses, openBooks, readCatalogue } from './books.ts';
 import { wallClock } from './clock.ts';
+import type { ExpectedRatings } from './expected-ratings.ts';
 import type { ExpectedRun } from './judge.ts';
 import { type Measures, measure } from './measure.ts';
 import { createPlacer, type Protocol } from './place.ts';
 import { type Placement, placeAll, type Unplaced } from './place-all.ts';
 import { askedFor, formatTag, newTag, type PlannedOrder, parseTag, planOrders } from './plan.ts';
 import { readPurchases } from './purchases.ts';
+import { openRatings, type RatingRunReport } from './rate-all.ts';
 import { type Restocked, restock } from './restock.ts';
 import { untilSettled } from './settle.ts';
 
@@ -27,6 +29,10 @@ export interface ReplayOptions extends Partial<Addresses> {
   readonly rate?: number;
   /** Before the run, make what is left of each product so much of what will be asked. Stock is not moved when left out. */
   readonly restock?: number;
+  /** So many ratings for each order, given while the orders are placed; none when left out. */
+  readonly ratings?: number;
+  /** The ratings service need not run. */
+  readonly ratingsMayBeAway?: boolean;
   /** Goes on with an interrupted run: its rows keep their keys, so those that were answered are not ordered again. */
   readonly run?: string;
   /** Audit afterwards. Default true. */
@@ -58,9 +64,11 @@ export interface LoadReport extends Measures {
   /** Attempts that were repeated, by the name of the error's code. */
   readonly retries: Readonly<Record<string, number>>;
   readonly restocked?: Restocked;
+  readonly ratings?: RatingRunReport;
   readonly audit?: AuditReport;
   /** What an audit must find, now and later. */
   readonly expected: ExpectedRun;
+  readonly expectedRatings?: ExpectedRatings;
 }
 
 /** Replays a file of purchases as orders, waits until they have settled, measures, audits. */
@@ -68,13 +76,16 @@ export async function replay(options: ReplayOptions = {}): Promise<LoadReport> {
   const { signal, onRun, onProgress, patienceMs = 120_000, stallMs = 60_000 } = options;
   const addresses = addressesOf(options);
   const books = openBooks({ ...addresses, signal, patienceMs });
-  const { tag, orders } = await planRun(books, options);
+  const { tag, orders, catalogue } = await planRun(books, options);
   onRun?.(tag);
   const restocked =
     options.restock === undefined
       ? undefined
       : await restock(books, askedFor(orders), { key: tag, share: options.restock, signal });
-  const placement = await place(orders, addresses, options);
+  await using scope = new AsyncDisposableStack();
+  const rating = await openRatings(scope, books, { ...options, tag, catalogue, orders: orders.length });
+  const placement = await place(orders, addresses, options, (done) => rating?.upTo(done / orders.length));
+  const rated = await rating?.finish();
   const { receipts } = placement;
   const ids = new Set(receipts.map(({ id }) => id));
   const stuck = await untilSettled(books, (id) => ids.has(id), {
@@ -84,12 +95,15 @@ export async function replay(options: ReplayOptions = {}): Promise<LoadReport> {
   });
   const outcome = await measure(books, placement, options.run !== undefined);
   const expected = expectedOf(tag, placement);
+  const expectedRatings = rating?.expected();
   const audited =
     options.audit === false
       ? undefined
       : await audit({
           ...addresses,
           expected: [expected],
+          ...(expectedRatings && { expectedRatings }),
+          ratingsMayBeAway: !rating && options.ratingsMayBeAway === true,
           stallMs,
           patienceMs,
           ...(options.file === undefined ? {} : { file: options.file }),
@@ -101,6 +115,8 @@ export async function replay(options: ReplayOptions = {}): Promise<LoadReport> {
     ok:
       stuck.length + refused.length + unanswered.length === 0 &&
       receipts.length === orders.length &&
+      (rated === undefined || rated.given === rated.asked) &&
+      (rated === undefined || rated.refused.length + rated.unanswered.length === 0) &&
       audited?.ok !== false,
     run: tag,
     protocol: options.protocol ?? 'rest',
@@ -113,16 +129,19 @@ export async function replay(options: ReplayOptions = {}): Promise<LoadReport> {
     unanswered,
     retries: Object.fromEntries([...retries].map(([code, count]) => [Code[code], count])),
     ...(restocked ? { restocked } : {}),
+    ...(rated ? { ratings: rated } : {}),
     ...(audited ? { audit: audited } : {}),
     expected,
+    ...(expectedRatings ? { expectedRatings } : {}),
   };
 }
 
-function addressesOf({ orderUrl, productUrl, stockUrl }: ReplayOptions): Addresses {
+function addressesOf({ orderUrl, productUrl, stockUrl, ratingsUrl }: ReplayOptions): Addresses {
   return {
     orderUrl: orderUrl ?? defaultAddresses.orderUrl,
     productUrl: productUrl ?? defaultAddresses.productUrl,
     stockUrl: stockUrl ?? defaultAddresses.stockUrl,
+    ratingsUrl,
   };
 }
 
@@ -131,13 +150,15 @@ async function planRun(books: Books, { file: path, limit, repeat = 1, run }: Rep
   const tag = run === undefined ? newTag(file, { limit, repeat }) : parseTag(run);
   if (!tag) throw new Error(`"${run}" is not the tag of a run, such as load-mfx1k2a-1b2c3d4e-6919x1`);
   if (tag.fingerprint !== file.fingerprint) throw new Error(`run ${run} replayed another file; name it`);
-  return { tag: formatTag(tag), orders: planOrders(tag, file.purchases, await readCatalogue(books)) };
+  const catalogue = await readCatalogue(books);
+  return { tag: formatTag(tag), catalogue, orders: planOrders(tag, file.purchases, catalogue) };
 }
 
 async function place(
   orders: PlannedOrder[],
   { orderUrl }: Addresses,
   options: ReplayOptions,
+  onPlaced: (done: number) => void,
 ): Promise<Placement> {
   const {
     protocol = 'rest',
@@ -159,7 +180,10 @@ async function place(
       patienceMs,
       now: wallClock(),
       signal,
-      onPlaced: (done) => onProgress?.('placing', done, orders.length),
+      onPlaced(done) {
+        onPlaced(done);
+        onProgress?.('placing', done, orders.length);
+      },
     });
   } finally {
     signal?.removeEventListener('abort', stop);

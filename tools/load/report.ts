@@ -1,9 +1,8 @@
 import type { AuditReport, RunReport } from './audit.ts';
+import { findings } from './findings.ts';
 import type { Latency } from './measure.ts';
 import type { LoadReport } from './replay.ts';
-
-/** More of one kind of finding than this is only counted. */
-const named = 20;
+import { formatRatingRun, formatRatings } from './report-ratings.ts';
 
 /** What a replay came to, for people. */
 export function formatLoad(report: LoadReport): string {
@@ -27,6 +26,7 @@ export function formatLoad(report: LoadReport): string {
       'not answered',
       unanswered.map(({ order, error }) => `${order.key}: ${error}`),
     ),
+    ...(report.ratings ? formatRatingRun(report.ratings) : []),
     report.audit && formatAudit(report.audit),
   ];
   return lines.filter((line) => line !== undefined && line !== false).join('\n');
@@ -46,6 +46,7 @@ export function formatAudit(report: AuditReport): string {
     ...findings('listed twice', report.listedTwice),
     ...findings('put in is not left + held', balances),
     ...formatRuns(report.runs),
+    ...(report.ratings ? formatRatings(report.ratings) : []),
   ].join('\n');
 }
 
@@ -69,13 +70,6 @@ function formatRun({ tag, found, expected, whole, lost, repeated, missing, surpl
     ...findings('missing: rows without an order', whole ? missing : []),
     ...findings('surplus: orders that no row asks for', surplus),
   ];
-}
-
-function findings(title: string, items: readonly string[]): string[] {
-  if (items.length === 0) return [];
-  const shown = items.slice(0, named).map((item) => `    ${item}`);
-  const rest = items.length > named ? [`    … and ${items.length - named} more (--json has all)`] : [];
-  return [`  ${title} (${items.length}):`, ...shown, ...rest];
 }
 
 const perSecond = (rate: number) => Math.round(rate).toLocaleString('en');

@@ -67,8 +67,8 @@ async function rollIn(
     { dataDir, split: true, env: await environment(overlap) },
     { say, signal },
   );
-  const { product = '', order = '', stock = '' } = running.addresses.serviceUrls;
-  const addresses = { productUrl: product, orderUrl: order, stockUrl: stock };
+  const { product = '', order = '', stock = '', ratings = '' } = running.addresses.serviceUrls;
+  const addresses = { productUrl: product, orderUrl: order, stockUrl: stock, ratingsUrl: ratings };
   const traffic = new Traffic({ ...addresses, clients, deadlineMs });
   const times: number[] = [];
   try {
@@ -77,7 +77,7 @@ async function rollIn(
   } finally {
     await traffic.stop();
   }
-  const audited = await audit({ ...addresses, signal });
+  const audited = await audit({ ...addresses, expectedRatings: traffic.ratings, signal });
   const findings = [
     ...Object.entries(traffic.tallies).flatMap(([kind, { failed }]) =>
       failed.map((text) => `${kind}: ${text}`),
@@ -126,6 +126,7 @@ async function environment(overlap: boolean): Promise<NodeJS.ProcessEnv> {
   return withSettings(process.env, {
     ...(overlap && { REUSE_PORT: 'true' }),
     TRADEWIND_POSTGRES_PORT: String(await freePort()),
+    REDIS_URL: undefined,
     ...Object.fromEntries(services.map(({ name }) => [variable(name, 'DATABASE_URL'), undefined])),
     ...Object.fromEntries(await Promise.all(ports)),
   });
@@ -144,10 +145,11 @@ export function formatRolling({
     ([kind, { calls, retries, failed, longestMs }]) =>
       `${kind.padEnd(8)} ${calls} calls, ${retries} attempts repeated, ${failed.length} failed, longest ${Math.round(longestMs)} ms`,
   );
+  const ratings = audited.ratings && 'ratings' in audited.ratings ? audited.ratings.ratings : 0;
   const how = overlap ? 'the next process before the last one ended' : 'one process after the other';
   return [
     ...kinds,
-    `${restarts} restarts, ${how}, the longest ${(longestRestartMs / 1_000).toFixed(1)} s; ${audited.orders.total} orders`,
+    `${restarts} restarts, ${how}, the longest ${(longestRestartMs / 1_000).toFixed(1)} s; ${audited.orders.total} orders, ${ratings} ratings`,
     findings.length === 0
       ? 'no call failed; the audit is clean'
       : `NOT as it must be:\n${findings.slice(0, 20).join('\n')}`,

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { delay } from '@tradewind/process/backoff';
 import type { Addresses } from '../load/books.ts';
-import { type Caller, callers } from './callers.ts';
+import type { ExpectedRatings, GivenRating } from '../load/expected-ratings.ts';
+import { type Caller, callers, TALK } from './callers.ts';
 
 export interface Tally {
   calls: number;
@@ -13,6 +14,7 @@ export interface Tally {
 }
 
 export interface TrafficOptions extends Addresses {
+  readonly ratingsUrl: string;
   /** Of each kind. */
   readonly clients: number;
   readonly deadlineMs: number;
@@ -26,6 +28,7 @@ export class Traffic {
   readonly tallies: Readonly<Record<string, Tally>>;
   /** Ids of the orders that were accepted. */
   readonly accepted: string[] = [];
+  readonly #given: GivenRating[] = [];
   readonly #stop = new AbortController();
   readonly #clients: Promise<void>[] = [];
 
@@ -42,6 +45,11 @@ export class Traffic {
       for (let index = 0; index < clients; index += 1)
         this.#clients.push(this.#client(create({ ...options, deadlineMs, onRetry }), tally));
     }
+  }
+
+  /** The ratings that were accepted. A call that failed is a finding in itself. Nobody else rates. */
+  get ratings(): ExpectedRatings {
+    return { given: this.#given, perhaps: [], mine: () => true };
   }
 
   /** Resolves when each kind of client has had so many more calls answered. Rejects when one fails to for a minute. */
@@ -78,6 +86,11 @@ export class Traffic {
       await timed('create', async () => {
         orderId = await caller.create(randomUUID());
         this.accepted.push(orderId);
+      });
+      await timed('rate', async () => {
+        const value = 1 + Math.floor(Math.random() * 5);
+        const id = await caller.rate(randomUUID(), value);
+        this.#given.push({ id, subject: TALK, customerId: '', value, comment: '', revision: 1 });
       });
       for (const [service, read] of Object.entries(caller.reads))
         if (orderId !== '') await timed(`read ${service}`, async () => void (await read(orderId)));

@@ -1,12 +1,14 @@
 import { OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { StockExceededAmountSchema, StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
-import { redriveTopic } from '@tradewind/messaging/contract';
+import { redriveTopic, topicOf } from '@tradewind/messaging/contract';
 import type { LogRecord } from '@tradewind/messaging/log';
 import { append, deadLettersOf, eventsOf, recordOf, recordsOf } from '@tradewind/testing/events';
 import { startService, type TestService } from '@tradewind/testing/service';
 import { v7 } from 'uuid';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { service as orderService } from '../../services/order/service.ts';
+import { service as ratingsService } from '../../services/ratings/service.ts';
 import { service as stockService } from '../../services/stock/service.ts';
 import { parseDlq } from '../dlq/command-line.ts';
 import { UsageError } from '../load/command-line.ts';
@@ -290,6 +292,34 @@ test('a group that does not listen is not waited for beyond the time given, and 
   } finally {
     await lazy[Symbol.asyncDispose]();
   }
+});
+
+test('a rating that nobody could read is shown, corrected and counted, once', async () => {
+  const ratings = scope.use(await startService(ratingsService, { serve: false }));
+  const its = { EVENT_LOG_URL: ratings.logUrl, RATINGS_DATABASE_URL: ratings.databaseUrl };
+  const { name: topic } = topicOf(RatedSchema);
+  const talk = 'flight-of-the-gopher';
+  const text = `{"talkId":"${talk}","value":6}`;
+  await append(ratings.log, { topic, key: talk, value: Buffer.from(text), headers: {} });
+  await expect.poll(() => deadLettersOf(ratings.log, RatedSchema)).toHaveLength(1);
+  const list = ['list', '--topic', topic, '--group', 'ratings', '--json'];
+  const [letter] = lastLine((await runTool('dlq', list, its)).out).letters;
+  expect(letter).toMatchObject({ group: 'ratings', reason: 'undecodable', state: 'open', key: talk });
+  const place = `${topic}.dlq/0/0`;
+  const shown = await runTool('dlq', ['show', place], its);
+  expect(shown.out).toMatch(/value: must be .* less than or equal to 5\n.*"value": 6/s);
+  expect((await runTool('dlq', ['show', place, '--raw'], its)).out).toBe(text);
+
+  const wrong = await runTool('dlq', ['redrive', place, '--value', '{"talkId":"a","value":0}'], its);
+  expect(wrong).toMatchObject({ code: 1, err: expect.stringMatching(/does not fit ratings.*value/s) });
+  const good = ['redrive', place, '--value', `{"talkId":"${talk}","value":5}`];
+  const redriven = await runTool('dlq', good, its);
+  expect(redriven).toMatchObject({ code: 0, err: '' });
+  expect(redriven.out).toMatch(/1 handled; 1 corrected record sent/);
+  expect((await runTool('dlq', good, its)).out).toMatch(/1 already handled; 0 corrected records sent/);
+  expect(await recordsOf(ratings.log, redriveTopic('ratings'))).toMatchObject([{ key: talk }]);
+  const { rows } = await ratings.database.pool.query('SELECT subject, count_5::int, count_1::int FROM tally');
+  expect(rows).toEqual([{ subject: talk, count_5: 1, count_1: 0 }]);
 });
 
 test('a database that is away makes states unknown, and that is said', async () => {

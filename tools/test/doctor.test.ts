@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
 import { StockReservedSchema } from '@tradewind/contracts/stock/v1/events';
 import { topicOf } from '@tradewind/messaging/contract';
 import { append, deadLettersOf, recordOf } from '@tradewind/testing/events';
@@ -13,6 +14,7 @@ import { v7 } from 'uuid';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { service as orderService } from '../../services/order/service.ts';
 import { service as productService } from '../../services/product/service.ts';
+import { service as ratingsService } from '../../services/ratings/service.ts';
 import { service as stockService } from '../../services/stock/service.ts';
 import { parseDoctor } from '../doctor/command-line.ts';
 import type { DoctorReport } from '../doctor/report.ts';
@@ -33,25 +35,32 @@ afterEach(() => scope.disposeAsync());
 interface System {
   readonly order: TestService;
   readonly stock: TestService;
+  readonly ratings: TestService;
   readonly env: Environment;
 }
 
 /** The services as they are, in this process, on one real log. */
-async function system(of: { order?: TestServiceOptions; stock?: TestServiceOptions } = {}): Promise<System> {
+async function system(
+  of: { [name in 'order' | 'stock' | 'ratings']?: TestServiceOptions } = {},
+): Promise<System> {
   const order = scope.use(await startService(orderService, of.order));
   const { logUrl } = order;
   const stock = scope.use(await startService(stockService, { ...of.stock, logUrl }));
   const product = scope.use(await startService(productService, { logUrl }));
+  const ratings = scope.use(await startService(ratingsService, { ...of.ratings, logUrl }));
   return {
     order,
     stock,
+    ratings,
     env: {
       ORDER_URL: order.url,
       STOCK_URL: stock.url,
       PRODUCT_URL: product.url,
+      RATINGS_URL: ratings.url,
       ORDER_DATABASE_URL: order.databaseUrl,
       STOCK_DATABASE_URL: stock.databaseUrl,
       PRODUCT_DATABASE_URL: product.databaseUrl,
+      RATINGS_DATABASE_URL: ratings.databaseUrl,
       EVENT_LOG_URL: logUrl,
     },
   };
@@ -97,10 +106,18 @@ test('all is well: every part is named, and the exit code is 0', async () => {
     ['product', 'ready'],
     ['order', 'ready'],
     ['stock', 'ready'],
+    ['ratings', 'ready'],
   ]);
   expect(report.databases.map(({ service, outbox_depth }) => [service, outbox_depth])).toEqual([
     ['product', 0],
     ['order', 0],
+    ['stock', 0],
+    ['ratings', 0],
+  ]);
+  expect(report.groups.map(({ group, lag }) => [group, lag]).sort()).toEqual([
+    ['order', 0],
+    ['product', 0],
+    ['ratings', 0],
     ['stock', 0],
   ]);
   const { out } = await screen(env);
@@ -251,6 +268,50 @@ test('a key in retry is named with its attempts and its error, and so is the ord
   expect(report.problems.map(({ about }) => about)).toEqual(['held', 'orders']);
 });
 
+test('ratings: what is not sent, not read, held and dead is told, as of every service', async () => {
+  const { env, ratings } = await system({
+    ratings: { env: { RETRY_BASE: '10m', RETRY_ATTEMPTS: '100' } },
+  });
+  const { name: topic } = topicOf(RatedSchema);
+  const bare = (key: string, json: string) => ({ topic, key, value: Buffer.from(json), headers: {} });
+  await ratings.database.pool.query(`
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'nobody counts here'; END $$`);
+  await ratings.database.pool.query(
+    'CREATE TRIGGER refuse BEFORE INSERT ON tally FOR EACH ROW EXECUTE FUNCTION refuse()',
+  );
+  await append(ratings.log, bare('a-talk', '{"talkId":"a-talk","value":5}'), bare('b-talk', 'five stars!'));
+  const held = async () => (await ratings.database.pool.query('SELECT key FROM held_line')).rows;
+  await expect.poll(held).toEqual([{ key: 'a-talk' }]);
+  // The product service hears the same topic, and can't read it either.
+  await expect.poll(() => deadLettersOf(ratings.log, RatedSchema)).toHaveLength(2);
+  await ratings.stop();
+  await append(ratings.log, bare('c-talk', '{"talkId":"c-talk","value":1}'));
+  await ratings.database.pool.query(
+    `INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, source, content_type, created_at)
+     VALUES ($1, $2, 'd-talk', 'T', '', 'ratings', 'application/json', now() - interval '1 h')`,
+    [v7(), topic],
+  );
+  const { code, report } = await doctor(env, '--held-after', '0', '--lag-after', '0');
+  expect(code).toBe(1);
+  expect(report.processes).toContainEqual(expect.objectContaining({ name: 'ratings', status: 'no answer' }));
+  expect(report.databases.find(({ service }) => service === 'ratings')).toMatchObject({
+    outbox_depth: 1,
+    outbox_oldest_topic: topic,
+    held_keys: 1,
+    held: [{ topic, key: 'a-talk', error: expect.stringContaining('nobody counts here') }],
+  });
+  expect(report.groups).toContainEqual(expect.objectContaining({ group: 'ratings', lag: 1 }));
+  expect(report.dead_letters.map(({ topic, group, reason }) => [topic, group, reason]).sort()).toEqual([
+    [topic, 'product', 'undecodable'],
+    [topic, 'ratings', 'undecodable'],
+  ]);
+  expect(new Set(report.problems.map(({ about }) => about))).toEqual(
+    new Set(['process', 'outbox', 'lag', 'held', 'dead letters']),
+  );
+  const { out } = await screen(env);
+  expect(out).toMatch(/npm run dlq -- list --topic ratings --group ratings --reason undecodable/);
+});
+
 test.for([
   ['PostgreSQL is stopped', /ECONNREFUSED/],
   ['PostgreSQL takes connections and says nothing', /no answer in time|timeout/],
@@ -268,6 +329,7 @@ test.for([
       PRODUCT_PORT: String(refused),
       ORDER_PORT: String(refused),
       STOCK_PORT: String(silentPort),
+      RATINGS_PORT: String(refused),
       TRADEWIND_POSTGRES_PORT: String(postgres),
     },
     '--patience',
@@ -275,10 +337,10 @@ test.for([
   );
   expect(code).toBe(1);
   expect(report.log).toMatchObject({ reachable: false, why: expect.stringMatching(why) });
-  expect(report.databases).toHaveLength(3);
+  expect(report.databases).toHaveLength(4);
   for (const database of report.databases)
     expect(database).toMatchObject({ reachable: false, why: expect.stringMatching(why) });
-  expect(report.processes.map(({ status }) => status)).toEqual(Array(3).fill('no answer'));
+  expect(report.processes.map(({ status }) => status)).toEqual(Array(4).fill('no answer'));
   expect(report.pending_orders).toEqual({ after_ms: 60_000, orders: [] });
   expect(report.problems).toContainEqual({
     about: 'process',
@@ -300,7 +362,12 @@ test('a process that runs and does not answer is not to be started; what the log
   const state = { starter: me, ports: { stock: port }, processes: [{ ...me, name: 'stock' }] };
   await writeFile(join(dataDir, 'running.json'), JSON.stringify(state));
   const refused = String(await freePort());
-  const ports = { PRODUCT_PORT: refused, ORDER_PORT: refused, TRADEWIND_POSTGRES_PORT: refused };
+  const ports = {
+    PRODUCT_PORT: refused,
+    ORDER_PORT: refused,
+    RATINGS_PORT: refused,
+    TRADEWIND_POSTGRES_PORT: refused,
+  };
   const { out } = await runTool('doctor', ['--data', dataDir, '--patience', '500ms'], ports);
   expect(out).toMatch(new RegExp(`stock does not answer.*\\n.*it runs \\(pid ${process.pid}\\)`));
   expect(out).toMatch(/order does not answer.*\n.*start it/);

@@ -58,8 +58,8 @@ function optionsOf(argv: readonly string[]) {
 }
 
 describe('dead letters', () => {
-  const letter = { topic: 'order.created.dlq', key: 'a', reason: 'undecodable' };
-  const found = { ...letter, group: 'stock', error: 'no JSON' };
+  const letter = { topic: 'order.created.dlq', key: 'a', reason: 'undecodable', group: 'stock' };
+  const found = { ...letter, error: 'no JSON' };
 
   test('just those that were made, one of them twice on the log', () => {
     expect(judgeLetters([letter], [found, found])).toEqual([]);
@@ -69,6 +69,7 @@ describe('dead letters', () => {
     expect(judgeLetters([letter], [])).toEqual([expect.stringContaining('no dead letter')]);
     expect(judgeLetters([], [found])).toEqual([expect.stringContaining('nobody expected')]);
     expect(judgeLetters([letter], [{ ...found, reason: 'deadly' }])).toHaveLength(2);
+    expect(judgeLetters([letter], [{ ...found, group: 'order' }])).toHaveLength(2);
   });
 });
 
@@ -146,7 +147,7 @@ test('a report counts what hit open orders, and how long it took to recover from
     harmMs: 0,
     recoveryMs,
   });
-  const figures = { audits: 1, accepted: 10, retries: 2, restarts: 3 };
+  const figures = { audits: 1, accepted: 10, rated: 1, retries: 2, restarts: 3 };
   const options = { faults: 3, minutes: 1, seed: 4, log: 'kafka' } as const;
   const records = [fault(true, 100), fault(false, 9_000), fault(true, 300), fault(true, 200)];
   expect(reportOf({ options, records, findings: [], ...figures })).toMatchObject({

@@ -16,6 +16,8 @@ describe('the command line', () => {
         orderUrl: 'https://c:3',
         stockUrl: 'http://b:2',
         productUrl: 'http://127.0.0.1:8080',
+        ratingsUrl: 'http://127.0.0.1:8082',
+        ratingsMayBeAway: true,
         protocol: 'rest',
         limit: 5,
         restock: 0.9,
@@ -31,6 +33,28 @@ describe('the command line', () => {
       json: true,
       options: { runs: ['a', 'b'] },
     });
+  });
+
+  test('who says where ratings are wants them to be there; ratings of others are added up', () => {
+    expect(parseLoad(['--ratings', '0.1'], { RATINGS_PORT: '9' })).toMatchObject({
+      options: { ratings: 0.1, ratingsUrl: 'http://127.0.0.1:9', ratingsMayBeAway: true },
+    });
+    expect(parseLoad([], { RATINGS_URL: 'http://r:1' })).toMatchObject({
+      options: { ratingsUrl: 'http://r:1', ratingsMayBeAway: false },
+    });
+    const foreign = ['a-talk=5', 'a-talk=5', 'product/1=2'].flatMap((text) => ['--foreign', text]);
+    expect(parseAudit(['--ratings-url', 'http://r:2', ...foreign], {})).toMatchObject({
+      options: {
+        ratingsUrl: 'http://r:2',
+        ratingsMayBeAway: false,
+        foreign: new Map([
+          ['a-talk', [0, 0, 0, 0, 2]],
+          ['product/1', [0, 1, 0, 0, 0]],
+        ]),
+      },
+    });
+    expect(() => parseAudit(['--foreign', 'a-talk'], {})).toThrow(/--foreign must be such as/);
+    expect(() => parseAudit(['--foreign', 'a-talk=6'], {})).toThrow(/--foreign/);
   });
 
   test.each([
@@ -52,6 +76,8 @@ function run(tool: string, argv: string[]): Promise<{ code: number; out: string;
     const child = execFile(
       process.execPath,
       [`${import.meta.dirname}/../${tool}.ts`, ...argv],
+      // Nobody's ratings service.
+      { env: { ...process.env, RATINGS_PORT: '9' } },
       (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     );
   });
@@ -86,6 +112,7 @@ describe('the commands', () => {
     expect(load.code).toBe(0);
     const { code, out } = await run('audit', flags(market.addresses));
     expect(code).toBe(1);
+    expect(out).toMatch(/ratings +left out: no ratings service answers at http:\/\/127\.0\.0\.1:9/);
     expect(out).toMatch(/product \d+: put in 100000, left \d+, held by orders \d+: \d+ too many/);
   });
 

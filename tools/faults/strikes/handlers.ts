@@ -1,13 +1,14 @@
 import { delay } from '@tradewind/process/backoff';
 import { Letters } from '../letters.ts';
+import type { Member } from '../member.ts';
 import { FAILS, HANGS, KILLS } from '../poison.ts';
-import { misbehave } from '../sabotage.ts';
+import { poisoned } from '../rogue.ts';
+import { misbehave, sabotaged } from '../sabotage.ts';
 import { between, oneOf, type Stage, type Striker, seconds } from '../strike.ts';
-import type { Member } from '../world.ts';
 
 /** A handler throws every so many'th time. */
 export const throwing: Striker = ({ databases }, dice) => {
-  const service = oneOf(['order', 'stock'] as const, dice);
+  const service = oneOf(sabotaged, dice);
   const every = between(5, 12, dice);
   const forMs = between(500, 4_000, dice);
   return {
@@ -21,7 +22,7 @@ export const throwing: Striker = ({ databases }, dice) => {
 
 /** A handler does not come back, until the database gives up on its statement. */
 export const hanging: Striker = ({ databases }, dice) => {
-  const service = oneOf(['order', 'stock'] as const, dice);
+  const service = oneOf(sabotaged, dice);
   const every = between(10, 40, dice);
   return {
     target: `${service}, every ${every}th time for 1.0 s`,
@@ -33,25 +34,31 @@ export const hanging: Striker = ({ databases }, dice) => {
 };
 
 /** One message fails whenever it is tried. */
-export const poison: Striker = ({ rogue, expect }) => ({
-  target: 'one message that stock never can handle',
-  async run(hit) {
-    hit();
-    expect(await rogue.poison(FAILS, 'failed'));
-  },
-});
+export const poison: Striker = ({ rogue, expect }, dice) => {
+  const group = oneOf(poisoned, dice);
+  return {
+    target: `one message that ${group} never can handle`,
+    async run(hit) {
+      hit();
+      expect(await rogue.poison(FAILS, 'failed', group));
+    },
+  };
+};
 
 /** One message kills whoever handles it, until it is given up. */
-export const deadly: Striker = (stage) => ({
-  target: 'one message that kills the process of stock that handles it',
-  async run(hit) {
-    const { rogue, expect } = stage;
-    hit();
-    const letter = await rogue.poison(KILLS, 'deadly');
-    expect(letter);
-    await untilGivenUp(stage, letter.key);
-  },
-});
+export const deadly: Striker = (stage, dice) => {
+  const group = oneOf(poisoned, dice);
+  return {
+    target: `one message that kills the process of ${group} that handles it`,
+    async run(hit) {
+      const { rogue, expect } = stage;
+      hit();
+      const letter = await rogue.poison(KILLS, 'deadly', group);
+      expect(letter);
+      await untilGivenUp(stage, letter.key);
+    },
+  };
+};
 
 /** How long a process may say nothing before it is taken for one that hangs. */
 const SILENCE_MS = 5_000;
@@ -59,25 +66,28 @@ const SILENCE_MS = 5_000;
 const GIVING_UP_MS = 600_000;
 
 /** One message makes its process run in a circle; somebody watches, and ends what says nothing any more, until the message is given up. */
-export const endless: Striker = (stage) => ({
-  target: 'one message that the process of stock that handles it never comes back from',
-  async run(hit) {
-    const { rogue, expect, world, signal } = stage;
-    hit();
-    const letter = await rogue.poison(HANGS, 'deadly');
-    expect(letter);
-    const over = new AbortController();
-    const watched = world
-      .group('stock')
-      .map((member) => watch(member, AbortSignal.any([signal, over.signal])));
-    try {
-      await untilGivenUp(stage, letter.key);
-    } finally {
-      over.abort();
-      await Promise.allSettled(watched);
-    }
-  },
-});
+export const endless: Striker = (stage, dice) => {
+  const group = oneOf(poisoned, dice);
+  return {
+    target: `one message that the process of ${group} that handles it never comes back from`,
+    async run(hit) {
+      const { rogue, expect, world, signal } = stage;
+      hit();
+      const letter = await rogue.poison(HANGS, 'deadly', group);
+      expect(letter);
+      const over = new AbortController();
+      const watched = world
+        .group(group)
+        .map((member) => watch(member, AbortSignal.any([signal, over.signal])));
+      try {
+        await untilGivenUp(stage, letter.key);
+      } finally {
+        over.abort();
+        await Promise.allSettled(watched);
+      }
+    },
+  };
+};
 
 async function untilGivenUp({ world, signal }: Stage, key: string): Promise<void> {
   const letters = new Letters();

@@ -1,6 +1,9 @@
+import { OrderCreatedSchema } from '@tradewind/contracts/order/v1/events';
+import { RatedSchema } from '@tradewind/contracts/ratings/v1/events';
+import { topicOf } from '@tradewind/messaging/contract';
 import { delay } from '@tradewind/process/backoff';
 import { between, oneOf, type Striker } from '../strike.ts';
-import { topicsOf } from '../topics.ts';
+import { groups, topicsOf } from '../topics.ts';
 import type { World } from '../world.ts';
 
 /** What was said is said again, later and in another order. */
@@ -24,20 +27,34 @@ export const unknownOrders: Striker = ({ rogue }, dice) => {
   };
 };
 
-export const garbage: Striker = ({ rogue, expect }, dice) => {
-  const pieces = between(1, 4, dice);
+/** Ratings that somebody else tells of, in the least that a rating can be. */
+export const foreignRatings: Striker = ({ rogue, expect, talks }, dice) => {
+  const times = between(1, 3, dice);
   return {
-    target: `${pieces} records that nobody can read`,
+    target: `${times} times six ratings from somebody else, two of which nobody can count`,
     async run(hit) {
       hit();
-      for (let n = 0; n < pieces; n += 1) expect(await rogue.garbage());
+      for (let n = 0; n < times; n += 1)
+        for (const letter of await rogue.foreignRatings(dice, talks)) expect(letter);
+    },
+  };
+};
+
+export const garbage: Striker = ({ rogue, expect }, dice) => {
+  const pieces = between(1, 4, dice);
+  const schemas = Array.from({ length: pieces }, () => oneOf([OrderCreatedSchema, RatedSchema], dice));
+  return {
+    target: `${pieces} records that nobody can read, on ${[...new Set(schemas.map((schema) => topicOf(schema).name))].join(' and ')}`,
+    async run(hit) {
+      hit();
+      for (const schema of schemas) for (const letter of await rogue.garbage(schema)) expect(letter);
     },
   };
 };
 
 /** A group begins again with the oldest records that there are: yesterday's events. */
 export const rewind: Striker = ({ world, signal }, dice) => {
-  const group = oneOf(['order', 'stock'], dice);
+  const group = oneOf(groups, dice);
   return {
     target: group,
     async run(hit) {

@@ -5,7 +5,10 @@ import { between, oneOf, type Stage, type Striker, seconds } from '../strike.ts'
 /** Every way between two parts. */
 function ways({ world }: Stage): Way[] {
   const fronts = [...new Set(world.members.map(({ spec }) => spec.name))].map((name) => world.front(name));
-  return [...fronts, ...world.members.flatMap(({ database, log }) => [database, log])];
+  return [
+    ...fronts,
+    ...world.members.flatMap(({ database, log, redis }) => [database, log, ...(redis ? [redis] : [])]),
+  ];
 }
 
 function during(proxies: readonly Way[], weather: Weather, ms: number, signal: AbortSignal) {
@@ -22,7 +25,7 @@ function during(proxies: readonly Way[], weather: Weather, ms: number, signal: A
 
 /** A service's database refuses all its connections. */
 export const refuseDatabase: Striker = ({ world, signal }, dice) => {
-  const service = oneOf(['product', 'order', 'stock', 'order', 'stock'], dice);
+  const service = oneOf(['product', 'ratings', 'order', 'stock', 'order', 'stock'], dice);
   const ms = dice.next() < 0.25 ? 30_000 : between(1_000, 10_000, dice);
   const proxies = world.members.filter(({ spec }) => spec.name === service).map(({ database }) => database);
   return {

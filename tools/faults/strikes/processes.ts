@@ -1,4 +1,5 @@
 import { delay } from '@tradewind/process/backoff';
+import { visited } from '../processes.ts';
 import { between, oneOf, type Striker, seconds } from '../strike.ts';
 import { topicsOf } from '../topics.ts';
 import type { World } from '../world.ts';
@@ -71,7 +72,7 @@ export const blackout: Striker = ({ world }) => ({
 
 /** Members join a group and leave it again, some of them in order and some not; each time all partitions go from hand to hand. */
 export const rebalanceStorm: Striker = ({ world, signal }, dice) => {
-  const service = oneOf(['order', 'stock'], dice);
+  const service = oneOf(visited, dice);
   const joins = between(3, 7, dice);
   return {
     target: `${service}, ${joins} members come and go`,
@@ -102,7 +103,7 @@ async function visit(
 
 /** A real listener joins a group, works, and dies or leaves. */
 export const extraListener: Striker = ({ world, signal }, dice) => {
-  const service = oneOf(['order', 'stock'], dice);
+  const service = oneOf(visited, dice);
   const dies = dice.next() < 0.5;
   const ms = between(300, 3_000, dice);
   return {
