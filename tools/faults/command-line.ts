@@ -77,8 +77,7 @@ function whole(flag: string, text: string | undefined, least: number): number | 
 }
 
 function wrapped(names: readonly string[]): string {
-  const half = Math.ceil(names.length / 3);
-  return [names.slice(0, half), names.slice(half, 2 * half), names.slice(2 * half)]
-    .map((part) => part.join(', '))
-    .join(',\n                      ');
+  const lines: string[][] = [];
+  for (let at = 0; at < names.length; at += 9) lines.push(names.slice(at, at + 9));
+  return lines.map((part) => part.join(', ')).join(',\n                      ');
 }

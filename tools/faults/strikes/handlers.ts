@@ -62,6 +62,8 @@ export const deadly: Striker = (stage, dice) => {
 
 /** How long a process may say nothing before it is taken for one that hangs. */
 const SILENCE_MS = 5_000;
+/** The same for one that has not said anything yet: on a busy machine a start takes its time. */
+const START_MS = 20_000;
 /** Three deaths, each with a new start and a backlog that is gone through one by one. Longer ones are told by the audit. */
 const GIVING_UP_MS = 600_000;
 
@@ -98,12 +100,14 @@ async function untilGivenUp({ world, signal }: Stage, key: string): Promise<void
 }
 
 async function watch({ supervisor, readyUrl }: Member, signal: AbortSignal): Promise<void> {
-  for (let asked = supervisor.pid, heardAt = Date.now(); ; await delay(500, signal)) {
+  for (let asked = supervisor.pid, heardAt = Date.now(), limit = SILENCE_MS; ; await delay(500, signal)) {
     const { pid } = supervisor;
     const answer = await fetch(readyUrl, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined);
     await answer?.body?.cancel();
+    if (answer) limit = SILENCE_MS;
+    else if (pid !== asked || pid === undefined) limit = START_MS;
     if (answer || pid !== asked || pid === undefined) heardAt = Date.now();
     asked = pid;
-    if (Date.now() - heardAt > SILENCE_MS) supervisor.kill('SIGKILL');
+    if (Date.now() - heardAt > limit) supervisor.kill('SIGKILL');
   }
 }
