@@ -47,7 +47,7 @@ export async function rebuild({ database, log, signal, print }: RebuildContext):
     ]);
     if (!rows[0]?.mine) throw new Error('another rebuild is under way');
     await locked(client, REBUILD_LOCK, signal);
-    await patiently(() => client.query('TRUNCATE tally_rebuild, tally_rebuild_seen'), signal);
+    await patiently(() => client.query(EMPTY), signal);
     const events = await countAgain({ database, log, signal, print });
     print('swapping');
     const { different } = await patiently(() => swap(client, SWAP_LOCK), signal);
@@ -55,7 +55,7 @@ export async function rebuild({ database, log, signal, print }: RebuildContext):
     const { rows: counted } = await client.query<{ n: number }>(
       'SELECT count(*)::int AS n FROM tally_rebuild',
     );
-    await patiently(() => client.query('TRUNCATE tally_rebuild, tally_rebuild_seen'), signal);
+    await patiently(() => client.query(EMPTY), signal);
     const result = { events, subjects: counted[0]?.n ?? 0, different };
     print(
       `rebuilt: ${result.events} events, ${result.subjects} subjects, ${result.different} of them were not as the log has them`,
@@ -74,8 +74,11 @@ async function locked(client: PoolClient, lock: number, signal: AbortSignal): Pr
   await patiently(() => client.query('SELECT pg_advisory_lock($1)', [lock]), signal);
 }
 
-/** Lock not available: somebody kept it for longer than a statement waits. */
+// In the order in which those who count write them, or they would wait for each other.
+const EMPTY = 'TRUNCATE tally_rebuild_seen, tally_rebuild';
+/** Somebody kept a lock for longer than a statement waits, or waited for one of ours. */
 const LOCK_TIMEOUT = '55P03';
+const DEADLOCK = '40P01';
 
 async function patiently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (;;) {
@@ -83,7 +86,8 @@ async function patiently<T>(work: () => Promise<T>, signal: AbortSignal): Promis
     try {
       return await work();
     } catch (error) {
-      if ((error as { code?: unknown }).code !== LOCK_TIMEOUT) throw error;
+      const { code } = error as { code?: unknown };
+      if (code !== LOCK_TIMEOUT && code !== DEADLOCK) throw error;
     }
   }
 }
