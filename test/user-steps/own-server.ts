@@ -6,7 +6,7 @@ import { place, settled } from './orders.ts';
 import { run, type Shell, succeed } from './shell.ts';
 import { type Ports, start, stateOf, stop } from './tradewind.ts';
 
-const services = ['order', 'product', 'stock'] as const;
+const services = ['order', 'product', 'stock', 'ratings'] as const;
 
 /** A PostgreSQL that the user runs: migrations by hand, and `npm start` on it. */
 export async function onOwnServer(shell: Shell, ports: Ports): Promise<void> {
