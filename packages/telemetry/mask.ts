@@ -1,5 +1,7 @@
 const MASK = '***';
 const SECRET_PARAMETER = /^(password|passwd|pwd|secret|token|sslpassword|access_token|api_key)$/i;
+/** `kafka://user:password@one:9092,two:9092/…`, which is no URL: what is before the second host, the other hosts, what is behind them. */
+const SEVERAL_HOSTS = /^([a-z][a-z0-9+.-]*:\/\/(?:[^/?#]*@)?[^,/?#@]+)((?:,[^,/?#@]+)+)([/?#][^@]*)?$/i;
 /** `scheme://user:password@`; a password with a raw `/` is not a URL any more, so a port and a path are never taken for one. */
 const CREDENTIALS = /([a-z][a-z0-9+.-]*:\/\/[^\s:@/"'\\]*):[^\s@/"'\\]+@/gi;
 const PARAMETERS =
@@ -10,9 +12,10 @@ const PARAMETERS =
  * What is not a URL is masked whole, for nobody knows where the secret in it begins.
  */
 export function maskUrl(url: string): string {
+  const [, before = '', more = '', after = ''] = SEVERAL_HOSTS.exec(url) ?? [];
   let parsed: URL;
   try {
-    parsed = new URL(url);
+    parsed = new URL(more ? before + after : url);
   } catch {
     return MASK;
   }
@@ -22,7 +25,13 @@ export function maskUrl(url: string): string {
   for (const name of new Set(parsed.searchParams.keys())) {
     if (SECRET_PARAMETER.test(name)) parsed.searchParams.set(name, MASK);
   }
-  return parsed.href;
+  return more ? parsed.href.replace(`//${authority(parsed)}`, (all) => all + more) : parsed.href;
+}
+
+/** As it stands in the text of a URL: user, password, host and port. */
+function authority({ username, password, host }: URL): string {
+  const user = password ? `${username}:${password}@` : username && `${username}@`;
+  return user + host;
 }
 
 /** Masks the passwords of every connection string within a longer text, such as a driver's error message. */

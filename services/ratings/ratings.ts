@@ -1,6 +1,7 @@
 import type { BatchOutcome } from '@tradewind/messaging/batch';
 import type { OwnMetrics } from '@tradewind/service/define';
 import type { Counter, Family, Histogram, Metrics } from '@tradewind/telemetry/metrics';
+import { kindOf } from './subject.ts';
 import { Tallies } from './tallies.ts';
 
 /** Upper bounds, in seconds: from a rating at rest to one that waited for an outage to end, or for a person. */
@@ -35,12 +36,7 @@ export class Ratings implements OwnMetrics {
 
   /** @param subject its id */
   accepted(subject: string): void {
-    const kind = subject.startsWith('product/')
-      ? 'product'
-      : subject.startsWith('service-provider/')
-        ? 'service-provider'
-        : 'talk';
-    this.#accepted.at(kind).add();
+    this.#accepted.at(kindOf(subject)).add();
   }
 
   committed({ handlings }: BatchOutcome): void {

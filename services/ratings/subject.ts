@@ -34,6 +34,12 @@ export function aboutOf(id: string): NonNullable<MessageInitShape<typeof Subject
   return { case: 'talkId', value: id };
 }
 
+/** What a subject is, by its id. */
+export function kindOf(id: string): Kind {
+  if (PRODUCT.test(id)) return 'product';
+  return PROVIDER.test(id) ? 'service-provider' : 'talk';
+}
+
 /** For people: `product 1`. */
 export function inWords({ case: kind, value }: About): string {
   const names = { talkId: 'talk', productId: 'product', serviceProviderId: 'service provider' };

@@ -111,6 +111,13 @@ test.each([
   ['redis://:s3cret@cache:6379/0', 'redis://:***@cache:6379/0'],
   ['not a url s3cret', '***'],
   ['me:s3cret@db/order', '***'],
+  ['kafka://one:9092,two:9092,three', 'kafka://one:9092,two:9092,three'],
+  [
+    'kafka://me:se,cret@one:9092,two:9092/?compression=lz4',
+    'kafka://me:***@one:9092,two:9092/?compression=lz4',
+  ],
+  ['kafkas://me@one,two?password=secret', 'kafkas://me@one,two?password=***'],
+  ['kafka://me:12,34/secret@one', '***'],
 ])('maskUrl(%s)', (url, masked) => {
   expect(maskUrl(url)).toBe(masked);
 });

@@ -5,12 +5,12 @@ import { RatingsService } from '@tradewind/contracts/ratings/v1/ratings';
 import { type RateTalkResponse, RateTalkResponseSchema } from '@tradewind/contracts/ratings/v1/talk';
 import type { EntityManager } from '@tradewind/database/database';
 import { groupCommit } from '@tradewind/database/group-commit';
-import type { Fact } from '@tradewind/messaging/event';
 import { idempotencyKey, type Proposed, remember } from '@tradewind/messaging/idempotency';
 import { Facts } from '@tradewind/messaging/outbox';
 import { problem } from '@tradewind/rpc/failure';
 import type { Handler } from '@tradewind/rpc/implement';
 import type { ServiceDeps } from '@tradewind/service/define';
+import { currentTraceContext, type TraceContext } from '@tradewind/telemetry/trace-context';
 import { LRUCache } from 'lru-cache';
 import { rated } from '../rated-fact.ts';
 import { newRating, type RatingRow } from '../rating.ts';
@@ -23,7 +23,8 @@ const method = RatingsService.method.rateTalk;
 /** Everything that an accepted rating writes, and what its caller gets. */
 interface Acceptance extends Proposed<typeof RateTalkResponseSchema> {
   readonly rating: RatingRow;
-  readonly fact: Fact;
+  /** Of whoever asks. */
+  readonly trace: TraceContext;
 }
 
 interface Accepted {
@@ -44,14 +45,14 @@ export function rateTalk(
   return async (request, call) => {
     const key = idempotencyKey(method, request, call);
     const given = { subject: request.talkId, customerId: null, value: request.value, comment: '' };
-    // No id of a talk has a slash, and no event of one may have.
+    // No id of a talk has a slash; those of other subjects do.
     if (request.talkId.includes('/')) throw unknownTalk(request.talkId);
     const rating = newRating(newId(), given, clock());
     const response = create(RateTalkResponseSchema, {
       ratingId: rating.id,
       createdAt: timestampFromDate(rating.createdAt),
     });
-    const acceptance = { key, rating, response, fact: rated({ rating }) };
+    const acceptance = { key, rating, response, trace: currentTraceContext() };
     const { first, answer } = await commit(acceptance, () => call.aborted !== undefined);
     if (first) ratings.accepted(rating.subject);
     return answer;
@@ -88,7 +89,8 @@ async function accept(
     fresh.map(({ rating }) => rating),
   );
   const facts = new Facts('ratings');
-  for (const { fact } of fresh) facts.add(fact);
+  // Not before its talk is known: the contract refuses to tell of what can't be one.
+  for (const { rating, trace } of fresh) facts.add(rated({ rating }, trace));
   await facts.save(em);
   return batch.map((acceptance) => {
     const known = remembered.get(acceptance);

@@ -51,7 +51,16 @@ test('who or what nobody knows is 404, with the field', async () => {
   const customerId = await ratings.customer();
   const serviceProviderId = await ratings.provider();
   const of = (field: string) => ({ status: 404, json: { details: [{ field }] } });
-  for (const talkId of ['no-such-talk', 'product/1', 'Größe', '../x', 'a b', 'x'.repeat(200)]) {
+  for (const talkId of [
+    'no-such-talk',
+    'product/1',
+    'Größe',
+    '../x',
+    'a b',
+    'a\nb',
+    '\x7f',
+    'x'.repeat(200),
+  ]) {
     expect(await ratings.post('/ratings', { talkId, value: 5 })).toMatchObject(of('talkId'));
     expect(await ratings.get(`/ratings?talkId=${encodeURIComponent(talkId)}`)).toMatchObject(of('talkId'));
     expect(await ratings.post(`/talks/${encodeURIComponent(talkId)}/ratings`, { score: 5 })).toMatchObject(
